@@ -222,6 +222,18 @@ class Operator(Protocol):
         ...
 
 
+class SkippedError(Exception):
+    """Raised by a step whose operator skipped it; ``reason`` goes to the report."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DeclinedError(Exception):
+    """Raised when the operator declined for now: the run stops here and can be resumed."""
+
+
 class Gate:
     """Where a running step asks whether it should pause.
 
