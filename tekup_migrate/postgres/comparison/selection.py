@@ -180,7 +180,7 @@ class _Selecting:
 
     def _draws(self, key: ObjectKey, tie: Tie) -> bool:
         """Whether dependents of this object follow it."""
-        return key.kind in RELATIONS - {Kind.SEQUENCE} and tie is not Tie.NEEDED or tie is Tie.DEPENDS
+        return (key.kind in RELATIONS - {Kind.SEQUENCE} and tie is not Tie.NEEDED) or tie is Tie.DEPENDS
 
     def _holder(self, key: ObjectKey) -> ObjectKey | None:
         relation = self.source.relation(key.schema, key.parent)

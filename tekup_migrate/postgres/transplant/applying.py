@@ -106,7 +106,14 @@ def created(catalog: Catalog, keys: Iterable[ObjectKey]) -> tuple[Created, ...]:
     return tuple(
         Created(key, digest_of(catalog, key), bool(getattr(catalog.objects.get(key), "procedure", False)))
         for key in keys
+        if not _goes_with_constraint(catalog, key)
     )
+
+
+def _goes_with_constraint(catalog: Catalog, key: ObjectKey) -> bool:
+    """Whether an index is a constraint's, which is recorded itself."""
+    item = catalog.objects.get(key)
+    return isinstance(item, Index) and bool(item.constraint)
 
 
 def digest_of(catalog: Catalog, key: ObjectKey) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from tekup_migrate.postgres.catalog import read_catalog
 from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import (
@@ -15,7 +16,6 @@ from tekup_migrate.postgres.transplant import (
     undo,
 )
 from tekup_migrate.postgres.transplant.applying import created
-from tekup_migrate.postgres.catalog import read_catalog
 from tests.postgres.transplant.cases import CASES, Case
 from tests.postgres.transplant.judge import comparable, connected, dump
 from tests.servers import SharedServer
