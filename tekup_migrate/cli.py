@@ -106,19 +106,19 @@ def _end_on_sigterm() -> None:
 def _state(options: argparse.Namespace) -> Path:
     if options.state is not None:
         return Path(options.state)
-    from platformdirs import user_state_path  # noqa: PLC0415 - not needed where --state is given
+    from platformdirs import user_state_path
 
     return user_state_path("tekup-migrate", appauthor=False)
 
 
 def _print_json(value: object) -> None:
-    import msgspec  # noqa: PLC0415 - keeps --help quick
+    import msgspec
 
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _plan(plan: Plan, options: argparse.Namespace) -> int:
-    from tekup_migrate.overview import plan_lines, planned  # noqa: PLC0415 - keeps --help quick
+    from tekup_migrate.overview import plan_lines, planned
 
     if options.json:
         _print_json(planned(plan))
@@ -128,7 +128,7 @@ def _plan(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _status(plan: Plan, options: argparse.Namespace) -> int:
-    from tekup_migrate.overview import run_status, status_lines  # noqa: PLC0415 - keeps --help quick
+    from tekup_migrate.overview import run_status, status_lines
 
     status = run_status(plan, _state(options))
     if options.json:
@@ -139,8 +139,8 @@ def _status(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _report(plan: Plan, options: argparse.Namespace) -> int:
-    from tekup_migrate.overview import latest_report  # noqa: PLC0415 - keeps --help quick
-    from tekup_migrate.report.document import to_json, to_markdown, write_report  # noqa: PLC0415 - keeps --help quick
+    from tekup_migrate.overview import latest_report
+    from tekup_migrate.report.document import to_json, to_markdown, write_report
 
     report = latest_report(plan, _state(options))
     text = to_json(report) if options.format == "json" else to_markdown(report)

@@ -139,10 +139,10 @@ def _remember_peak_memory(memory: Memory) -> None:
 def _peak_memory() -> int:
     """Return the largest resident size of this process so far, in bytes."""
     if sys.platform == "win32":
-        import psutil  # noqa: PLC0415 - only where the standard library cannot tell
+        import psutil
 
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # noqa: PLC0415 - not there on Windows
+    import resource
 
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # getrusage(2): kilobytes on Linux, bytes on macOS.
