@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import JournalError
 from tekup_migrate.events import Event, Listener, Ran, StepChanged
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
@@ -66,14 +67,14 @@ class Surroundings:
     Attributes:
         state: the directory that keeps runs; each plan has a folder in it.
         secrets: makes the source of secrets for the operator of this sitting.
-        redact: removes every held secret from a text.
+        redactor: knows every secret that is held.
         environment: the environment for child processes.
         rehearsal: whether everything is thrown away afterwards.
     """
 
     state: Path
     secrets: Callable[[Operator], Secrets]
-    redact: Callable[[str], str]
+    redactor: Redactor
     environment: Mapping[str, str]
     rehearsal: bool = False
 
@@ -104,7 +105,7 @@ async def open_sitting(
                 gate=Gate(),
                 listen=recorder,
                 environment=surroundings.environment,
-                redact=surroundings.redact,
+                redactor=surroundings.redactor,
                 rehearsal=surroundings.rehearsal,
             )
             runner = Runner(steps=steps_of(plan), context=context, journal=journal)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
 from tekup_migrate.journal import Journal, RunMemory
@@ -91,6 +93,9 @@ class NoSecrets:
     async def key(self, project_id: str, kind: str) -> Secret:
         raise AssertionError(project_id, kind)
 
+    async def seal(self) -> Seal:
+        raise AssertionError
+
 
 def make_context(
     folder: Path, journal: Journal, *, operator: ScriptedOperator | None = None, events: list[Event] | None = None
@@ -108,5 +113,5 @@ def make_context(
         gate=Gate(),
         listen=(events if events is not None else []).append,
         environment={},
-        redact=lambda text: text.replace("hunter2", "‹password›"),
+        redactor=Redactor([Secret("hunter2", kind="password")]),
     )

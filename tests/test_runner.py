@@ -70,7 +70,9 @@ async def test_a_skipped_step_keeps_its_reason_and_is_not_applied(tmp_path: Path
     runner, _ = runner_of(tmp_path, journal, step, operator=operator)
     assert (await runner.run()).ending is Ending.FINISHED
     assert step.applied == 0
-    assert runner.status()[0].reason == "done by hand, ‹password›"
+    reason = runner.status()[0].reason
+    assert reason.startswith("done by hand, ‹password")
+    assert "hunter2" not in reason
 
 
 async def test_a_world_that_changed_during_the_confirmation_is_previewed_and_confirmed_again(
