@@ -79,8 +79,6 @@ def end_processes(directory: Path) -> int:
             found += len(residents)
             _end(residents)
             quiet_since = time.monotonic()
-        elif not found:
-            return 0
         else:
             time.sleep(0.05)
     return found
@@ -129,11 +127,29 @@ def _end(processes: list[psutil.Process]) -> None:
                 process.send_signal(signal.SIGQUIT)
             else:
                 process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=6)
-    for process in stubborn:
+    for process in _wait(processes, seconds=6):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=3)
+    _wait(processes, seconds=3)
+
+
+def _wait(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended; return those that have not. A zombie has: who reaps it is not our matter."""
+    limit = time.monotonic() + seconds
+    alive = [process for process in processes if _runs(process)]
+    while alive and time.monotonic() < limit:
+        time.sleep(0.02)
+        alive = [process for process in alive if _runs(process)]
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    import psutil  # noqa: PLC0415 - slow to import
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _ignore_interrupts() -> None:
