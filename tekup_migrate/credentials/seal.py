@@ -6,7 +6,6 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 
-
 SEAL_KEY = "seal key"
 
 
