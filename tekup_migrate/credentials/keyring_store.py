@@ -160,7 +160,7 @@ def _service(ref: str, kind: str) -> str:
 
 
 def _default() -> KeyringBackend:
-    import keyring  # noqa: PLC0415 - costs 0.09 s, so only once a store is opened
+    import keyring
 
     return keyring.get_keyring()
 
@@ -171,8 +171,8 @@ def _qualified(backend: KeyringBackend) -> str:
 
 def _allowed_of(backend: KeyringBackend, allowed: dict[str, str]) -> KeyringBackend:
     """Return the backend, or the first allowed one of a chain of them."""
-    from keyring.backends.chainer import ChainerBackend  # noqa: PLC0415 - see above
-    from keyring.backends.fail import Keyring as NoKeyring  # noqa: PLC0415 - see above
+    from keyring.backends.chainer import ChainerBackend
+    from keyring.backends.fail import Keyring as NoKeyring
 
     chain = list(backend.backends) if isinstance(backend, ChainerBackend) else [backend]
     for candidate in chain:

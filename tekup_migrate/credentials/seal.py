@@ -17,14 +17,14 @@ class Seal:
     """Closes and opens bytes with one key (Fernet: AES-128-CBC with HMAC-SHA256, 44 characters of key)."""
 
     def __init__(self, key: Secret) -> None:
-        from cryptography.fernet import Fernet  # noqa: PLC0415 - costs start-up time, and is seldom needed
+        from cryptography.fernet import Fernet
 
         self._fernet = Fernet(key.reveal())
 
     @staticmethod
     def new_key(project: str = "") -> Secret:
         """Make a fresh key, to be kept by the credential store."""
-        from cryptography.fernet import Fernet  # noqa: PLC0415 - costs start-up time, and is seldom needed
+        from cryptography.fernet import Fernet
 
         return Secret(Fernet.generate_key().decode(), kind=SEAL_KEY, project=project)
 
@@ -38,7 +38,7 @@ class Seal:
         Raises:
             SealBrokenError: the key is another one, or the bytes were changed.
         """
-        from cryptography.fernet import InvalidToken  # noqa: PLC0415 - see above
+        from cryptography.fernet import InvalidToken
 
         try:
             return self._fernet.decrypt(sealed)

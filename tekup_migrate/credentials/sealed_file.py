@@ -142,7 +142,7 @@ def _sealed_in(path: Path) -> _Sealed | None:
 
 
 def _derived(passphrase: Secret, salt: bytes, cost: int) -> Seal:
-    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt  # noqa: PLC0415 - costs start-up time
+    from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
     derivation = Scrypt(salt=salt, length=32, n=cost, r=_BLOCK, p=_PARALLEL)
     key = derivation.derive(passphrase.reveal().encode("utf-8", "surrogatepass"))
