@@ -1,0 +1,1 @@
+"""Everything that talks to a Postgres server or drives its programs."""

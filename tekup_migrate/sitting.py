@@ -1,0 +1,172 @@
+"""Opens a sitting: takes the lock, opens the journal, begins or resumes the run, and makes its runner.
+
+This is where the parts of the engine are put together. The wizard, the unattended run and the tests all come
+in through here, each with its own operator and listener.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.errors import JournalError
+from tekup_migrate.events import Event, Listener, Ran, StepChanged
+from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
+from tekup_migrate.lock import hold
+from tekup_migrate.phases import steps_of
+from tekup_migrate.plan import Plan
+from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
+from tekup_migrate.runner import Runner
+from tekup_migrate.steps import Context, Gate, Memory, Operator, Secrets
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """An open run: what the wizard and the unattended run work with.
+
+    Attributes:
+        plan: the consolidation.
+        run: the journal's record of this run.
+        resumed: whether the run was begun in an earlier sitting.
+        runner: carries out the steps.
+        journal: the durable record.
+        context: what steps are given.
+        opened: when this sitting began, in seconds since the epoch.
+    """
+
+    plan: Plan
+    run: RunRecord
+    resumed: bool
+    runner: Runner
+    journal: Journal
+    context: Context
+    opened: float
+
+    def report(self) -> Report:
+        """Return the report of the run as the journal now has it."""
+        _remember_peak_memory(self.context.memory)
+        run = self.journal.latest_run() or self.run
+        return make_report(self.plan, self.runner.steps, self.journal, run)
+
+
+Opening = Callable[[Operator, Listener], AbstractAsyncContextManager[Sitting]]
+"""Opens a sitting for whoever answers and listens; a rehearsal also makes its world here."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a sitting finds outside the plan.
+
+    Attributes:
+        state: the directory that keeps runs; each plan has a folder in it.
+        secrets: makes the source of secrets for the operator of this sitting.
+        redactor: knows every secret that is held.
+        environment: the environment for child processes.
+        rehearsal: whether everything is thrown away afterwards.
+    """
+
+    state: Path
+    secrets: Callable[[Operator], Secrets]
+    redactor: Redactor
+    environment: Mapping[str, str]
+    rehearsal: bool = False
+
+
+@asynccontextmanager
+async def open_sitting(
+    plan: Plan, surroundings: Surroundings, operator: Operator, listen: Listener
+) -> AsyncIterator[Sitting]:
+    """Open a sitting of the plan's unfinished run, or of a new one when there is none.
+
+    Raises:
+        RunLockedError: another process holds this plan's run.
+        JournalError: the state directory or the journal cannot be used.
+    """
+    folder = surroundings.state / plan.id
+    with hold(folder):
+        journal = Journal.open(folder / JOURNAL)
+        try:
+            run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal)
+            recorder = _Recorder(journal, run.id, listen)
+            context = Context(
+                plan=plan,
+                run=run.id,
+                folder=_private_folder(folder / run.id),
+                operator=operator,
+                secrets=surroundings.secrets(operator),
+                memory=RunMemory(journal, run.id),
+                gate=Gate(),
+                listen=recorder,
+                environment=surroundings.environment,
+                redactor=surroundings.redactor,
+                rehearsal=surroundings.rehearsal,
+            )
+            runner = Runner(steps=steps_of(plan), context=context, journal=journal)
+            yield Sitting(
+                plan=plan, run=run, resumed=resumed, runner=runner, journal=journal, context=context, opened=time.time()
+            )
+            _remember_peak_memory(context.memory)
+        finally:
+            journal.close()
+
+
+def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool) -> tuple[RunRecord, bool]:
+    text = msgspec.json.encode(plan).decode()
+    latest = journal.latest_run()
+    if latest is None or latest.finished:
+        return journal.begin(plan=plan.id, plan_text=text, rehearsal=rehearsal), False
+    if latest.plan_text != text:
+        raise JournalError(
+            "The plan changed since this run was begun",
+            happened=f"The unfinished run {latest.id} was begun with another version of the plan “{plan.id}”.",
+            unchanged="No step was run.",
+            remedy="Put the plan file back as it was, or begin a new run elsewhere with --state DIR.",
+        )
+    return latest, True
+
+
+def _remember_peak_memory(memory: Memory) -> None:
+    before = int(memory.recall(PEAK_MEMORY) or b"0")
+    memory.remember(PEAK_MEMORY, str(max(before, _peak_memory())).encode())
+
+
+def _peak_memory() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage(2): kilobytes on Linux, bytes on macOS.
+    return largest if sys.platform == "darwin" else largest * 1024
+
+
+def _private_folder(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
+
+
+class _Recorder:
+    """Keeps in the journal what ran, under the step that was running, and passes every event on."""
+
+    def __init__(self, journal: Journal, run: str, listen: Listener) -> None:
+        self._journal = journal
+        self._run = run
+        self._listen = listen
+        self._step = ""
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StepChanged):
+            self._step = event.step
+        elif isinstance(event, Ran):
+            self._journal.write_ran(self._run, self._step, kind=event.kind, location=event.where, text=event.text)
+        self._listen(event)

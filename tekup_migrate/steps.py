@@ -1,0 +1,398 @@
+"""The contract between the runner, the steps and whoever answers questions.
+
+A step answers four questions (preview, apply, verify, revert) and nothing else. An operator answers four
+kinds of question (confirm, choose, secret, attest). Neither knows whether a terminal is attached.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import ClassVar, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.seal import Seal
+from tekup_migrate.credentials.secret import Secret
+from tekup_migrate.errors import PauseRequested
+from tekup_migrate.events import Listener, Ran
+from tekup_migrate.plan import Plan, Project
+
+T = TypeVar("T")
+
+
+class Danger(Enum):
+    """How much a step could hurt; the rung decides the confirmation."""
+
+    SAFE = "safe"
+    CAREFUL = "careful"
+    DESTRUCTIVE = "destructive"
+
+
+class Undo(Enum):
+    """Whether and how a step can be taken back, said before it is applied."""
+
+    UNDOABLE = "undoable"
+    RESTORABLE = "restorable"
+    IRREVERSIBLE = "irreversible"
+    NOTHING = "nothing to undo"
+
+
+class Verdict(Enum):
+    """What a step's evidence amounts to."""
+
+    PASSED = "passed"
+    DIFFERS = "differs"
+    UNVERIFIED = "unverified"
+    ATTESTED = "attested"
+    SKIPPED = "skipped"
+
+
+class Figure(Struct, frozen=True):
+    """One measured number of a step: rows, bytes, seconds, milliseconds and the like."""
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What a step proved.
+
+    Attributes:
+        verdict: what it amounts to.
+        summary: one line for the hub and the report.
+        facts: the findings, a line each, in the order a reader wants them.
+        figures: measured numbers.
+    """
+
+    verdict: Verdict
+    summary: str
+    facts: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+class Sql(Struct, frozen=True, tag="sql"):
+    """A statement that will run, and the database it runs in."""
+
+    statement: str
+    where: str
+
+
+class Command(Struct, frozen=True, tag="command"):
+    """A program that will run, its arguments, and the directory it runs in."""
+
+    argv: tuple[str, ...]
+    cwd: str
+
+
+class DiffLine(Struct, frozen=True):
+    """One line of a diff: ``kind`` is a space, ``-`` or ``+``; numbers are 1-based, 0 where there is none."""
+
+    kind: str
+    old_number: int
+    new_number: int
+    text: str
+
+
+class FileChange(Struct, frozen=True, tag="file"):
+    """A file that will be written, as a diff with secrets masked."""
+
+    path: str
+    lines: tuple[DiffLine, ...]
+
+
+class Manual(Struct, frozen=True, tag="manual"):
+    """Something only the operator can do, and the address to do it at."""
+
+    instruction: str
+    address: str = ""
+
+
+class Remark(Struct, frozen=True, tag="remark"):
+    """A fact the operator should weigh; ``warning`` ones are shown first."""
+
+    text: str
+    warning: bool = False
+
+
+Action = Sql | Command | FileChange | Manual | Remark
+
+
+class Preview(Struct, frozen=True, kw_only=True):
+    """Exactly what a step will do.
+
+    Attributes:
+        title: what the dialog is headed with, verb first.
+        target: the named target: host, ref, database, table, file, branch or remote.
+        actions: everything that will run or change, in order.
+        destroys: what will be gone, a line each; shown first and never folded into a count.
+        undo: how it is taken back, or that it cannot be.
+        verb: the confirming button's label ("Rewrite 3 files").
+        typed_name: what must be typed as well, where rows would be lost that exist nowhere else.
+        world: what was read to make this preview; part of the fingerprint, not shown.
+    """
+
+    title: str
+    target: str
+    verb: str
+    undo: str
+    actions: tuple[Action, ...] = ()
+    destroys: tuple[str, ...] = ()
+    typed_name: str = ""
+    world: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over all of the preview: two equal fingerprints mean the same promise about the same world."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
+
+
+class Answer(Enum):
+    """What the operator said to a preview or a request to attest."""
+
+    PROCEED = "proceed"
+    SKIP = "skip"
+    DECLINE = "decline"
+
+
+class Reply(Struct, frozen=True):
+    """An answer, with the reason that a skip must carry."""
+
+    answer: Answer
+    reason: str = ""
+
+
+class Option(Struct, frozen=True):
+    """One thing the operator can choose."""
+
+    id: str
+    label: str
+    consequence: str = ""
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """A choice only the operator can make; ``safe`` names the option an unattended run may take."""
+
+    title: str
+    text: str
+    options: tuple[Option, ...]
+    safe: str
+
+
+class SecretRequest(Struct, frozen=True, kw_only=True):
+    """A secret that is needed and not held: which kind, for which project, and why."""
+
+    kind: str
+    project: str
+    why: str
+
+
+class Attestation(Struct, frozen=True, kw_only=True):
+    """Manual work: what to do, where, and what the operator's word will be recorded for."""
+
+    id: str
+    title: str
+    instruction: str
+    address: str = ""
+
+
+class Operator(Protocol):
+    """Whoever answers: the person at the keyboard, a policy, or a script in a test."""
+
+    async def confirm(self, step: Step, preview: Preview) -> Reply:
+        """Let the step go ahead as previewed, skip it with a reason, or decline for now."""
+        ...
+
+    async def choose(self, question: Question) -> str:
+        """Return the id of the chosen option."""
+        ...
+
+    async def secret(self, request: SecretRequest) -> Secret | None:
+        """Return the secret, or None when the operator does not have it now."""
+        ...
+
+    async def attest(self, request: Attestation) -> Reply:
+        """Say that the manual work is done, skip it with a reason, or decline for now."""
+        ...
+
+
+class SkippedError(Exception):
+    """Raised by a step whose operator skipped it; ``reason`` goes to the report."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class DeclinedError(Exception):
+    """Raised when the operator declined for now: the run stops here and can be resumed."""
+
+
+class Gate:
+    """Where a running step asks whether it should pause.
+
+    Raising ``PauseRequested`` leaves the step intended and not verified; applying it again goes on from
+    what the world then holds.
+    """
+
+    def __init__(self) -> None:
+        self._requested = asyncio.Event()
+
+    @property
+    def pausing(self) -> bool:
+        """Whether a pause has been asked for."""
+        return self._requested.is_set()
+
+    def request(self) -> None:
+        """Ask the running step to stop at its next edge."""
+        self._requested.set()
+
+    def open(self) -> None:
+        """Let steps run again."""
+        self._requested.clear()
+
+    def check(self) -> None:
+        """Raise ``PauseRequested`` when a pause was asked for; called at chunk and step edges."""
+        if self.pausing:
+            raise PauseRequested
+
+    async def guard(self, work: Awaitable[T]) -> T:
+        """Await ``work``, cancelling it when a pause is asked for: for work without edges of its own."""
+        task = asyncio.ensure_future(work)
+        asked = asyncio.ensure_future(self._requested.wait())
+        try:
+            await asyncio.wait({task, asked}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise PauseRequested
+            return task.result()
+        finally:
+            asked.cancel()
+            if not task.done():
+                task.cancel()
+            await asyncio.gather(task, asked, return_exceptions=True)
+
+
+class Secrets(Protocol):
+    """Where a step gets the secrets of a project; asks the operator when one is not held."""
+
+    async def password(self, project_id: str) -> Secret:
+        """Return the database password of a project of the plan.
+
+        Raises:
+            MigrationError: there is none, and the operator did not give one.
+        """
+        ...
+
+    async def key(self, project_id: str, kind: str) -> Secret:
+        """Return an API key of a project: ``anon key`` or ``service key``.
+
+        Raises:
+            MigrationError: there is none, and the operator did not give one.
+        """
+        ...
+
+
+    async def seal(self) -> Seal:
+        """Return what seals the former contents of files, so that they are not kept in plaintext."""
+        ...
+
+
+class Memory(Protocol):
+    """What a step must still know in a later sitting to verify or revert itself; kept in the journal."""
+
+    def remember(self, key: str, value: bytes) -> None:
+        """Keep ``value`` durably under ``key``; on disk when this returns."""
+        ...
+
+    def recall(self, key: str) -> bytes | None:
+        """Return what was kept under ``key``, or None."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a step is given to work with.
+
+    Attributes:
+        plan: the consolidation.
+        run: the run's id, unique and fit for file and ref names.
+        folder: the run's own directory (backups, report, decommission plan), mode 0700.
+        operator: whoever answers.
+        secrets: passwords and keys, held in memory.
+        memory: durable notes of this run.
+        gate: where to ask whether to pause.
+        listen: takes events.
+        environment: the environment for child processes.
+        redactor: removes every held secret from whatever is shown or written.
+        rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
+    """
+
+    plan: Plan
+    run: str
+    folder: Path
+    operator: Operator
+    secrets: Secrets
+    memory: Memory
+    gate: Gate
+    listen: Listener
+    environment: Mapping[str, str]
+    redactor: Redactor
+    rehearsal: bool = False
+
+    def redact(self, text: str) -> str:
+        """Return a text with every held secret replaced by its mask."""
+        return self.redactor.redact(text)
+
+    def project(self, project_id: str) -> Project:
+        """Return a project of the plan by its id."""
+        return self.plan.projects[project_id]
+
+    def ran(self, kind: str, text: str, where: str = "") -> None:
+        """Tell listeners and the journal what was just carried out, redacted."""
+        self.listen(Ran(kind=kind, text=self.redact(text), where=self.redact(where)))
+
+
+class Step(ABC):
+    """The smallest unit that is previewed, confirmed, applied, verified, journaled and undone.
+
+    Attributes:
+        id: ``<phase>.<name>[.<subject>]``, stable between versions of the plan.
+        title: verb first.
+        why: one or two sentences for the help dialog.
+        danger: the rung that decides the confirmation.
+        undo: whether it can be taken back.
+        undo_note: how, or why not.
+    """
+
+    danger: ClassVar[Danger] = Danger.SAFE
+    undo: ClassVar[Undo] = Undo.NOTHING
+    why: ClassVar[str] = ""
+    undo_note: ClassVar[str] = "It only reads."
+
+    def __init__(self, *, id: str, phase: str, title: str) -> None:
+        self.id = id
+        self.phase = phase
+        self.title = title
+
+    @abstractmethod
+    async def preview(self, context: Context) -> Preview:
+        """Read the world and say exactly what ``apply`` will do."""
+
+    @abstractmethod
+    async def apply(self, context: Context) -> None:
+        """Do exactly what the preview said; may be repeated after a crash at any point."""
+
+    @abstractmethod
+    async def verify(self, context: Context) -> Evidence:
+        """Look at the world, not at what ``apply`` remembers, and say what is proved."""
+
+    async def revert(self, context: Context) -> None:  # noqa: B027 - a step that only reads has nothing to take back
+        """Take it back; a step with ``Undo.NOTHING`` has nothing to take back."""

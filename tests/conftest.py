@@ -1,0 +1,38 @@
+"""Fixtures that any test may ask for; real servers, started only when first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tekup_migrate.rehearsal.supabase import GrantRegime, SupabaseDatabase
+from tests.servers import SharedServer, shared_server
+
+
+@pytest.fixture(scope="session")
+def source_server() -> Iterator[SharedServer]:
+    """A Postgres 16 that looks like a Supabase project made before the new grants."""
+    with shared_server(name="source", major=16, grants=GrantRegime.EVERYTHING) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def target_server() -> Iterator[SharedServer]:
+    """A Postgres 18 that looks like a Supabase project where new tables get no grants."""
+    with shared_server(name="target", major=18, grants=GrantRegime.NOTHING) as shared:
+        yield shared
+
+
+@pytest.fixture
+async def source_database(source_server: SharedServer) -> AsyncIterator[SupabaseDatabase]:
+    """A fresh database on the source server, of this test alone."""
+    async with source_server.fresh_database() as database:
+        yield database
+
+
+@pytest.fixture
+async def target_database(target_server: SharedServer) -> AsyncIterator[SupabaseDatabase]:
+    """A fresh database on the target server, of this test alone."""
+    async with target_server.fresh_database() as database:
+        yield database
