@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.backing_up import backup_folders
 from tekup_migrate.phases.rotation import found_leaks
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.decommission import decommission_date, decommission_plan
+from tekup_migrate.report.document import make_report, to_markdown
 from tekup_migrate.steps import Context, DiffLine, Evidence, FileChange, Preview, Step, Undo, Verdict
 
 
@@ -97,7 +99,16 @@ class WriteReport(_RunDocument):
 
     async def text(self, context: Context) -> str:
         """Return the report as it stands before this very step."""
-        return context.memory.report()
+        from tekup_migrate.phases import steps_of  # the package makes its steps from this module
+
+        journal = Journal.open_existing(context.folder.parent / JOURNAL)
+        run = journal.latest_run() if journal else None
+        if journal is None or run is None:
+            raise ValueError("a step runs within a run that has a journal")
+        try:
+            return to_markdown(make_report(context.plan, steps_of(context.plan), journal, run))
+        finally:
+            journal.close()
 
     async def verify(self, context: Context) -> Evidence:
         """Read it back."""

@@ -78,7 +78,9 @@ class RewriteEnv(Step):
         count = len(facts)
         return Evidence(
             verdict=Verdict.DIFFERS if wrong else Verdict.PASSED,
-            summary=f"{_files(count)} point at {context.plan.target.ref}" if not wrong else f"{wrong} of {count} do not",
+            summary=f"{_files(count)} point at {context.plan.target.ref}"
+            if not wrong
+            else f"{wrong} of {count} do not",
             facts=(*facts, *self._missing(context)),
         )
 
@@ -106,7 +108,9 @@ class RewriteEnv(Step):
         path = self._path(context, file)
         now = read_values(read_bytes(real_path(path)))
         present = {key: what for key, what in file.rewrite.items() if key in now}
-        return plan_rewrite(path, {key: await wanted_value(context, what, now[key] or "") for key, what in present.items()})
+        return plan_rewrite(
+            path, {key: await wanted_value(context, what, now[key] or "") for key, what in present.items()}
+        )
 
     def _missing(self, context: Context) -> tuple[str, ...]:
         """Return what the plan names and a file does not have: nothing is added to a file, so it is said."""

@@ -71,7 +71,9 @@ class Readme(Step):
         path, before, after = self._change(context)
         return Evidence(
             verdict=Verdict.PASSED if before == after else Verdict.DIFFERS,
-            summary=f"{path.name} names {context.plan.target.ref}" if before == after else f"{path.name} does not say it",
+            summary=f"{path.name} names {context.plan.target.ref}"
+            if before == after
+            else f"{path.name} does not say it",
         )
 
     async def revert(self, context: Context) -> None:
@@ -257,7 +259,9 @@ class Push(Step):
         good = outgoing.up_to_date
         return Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,
-            summary=f"{outgoing.branch} at {outgoing.local_sha[:12]} on {REMOTE}" if good else "the remote lacks commits",
+            summary=f"{outgoing.branch} at {outgoing.local_sha[:12]} on {REMOTE}"
+            if good
+            else "the remote lacks commits",
             facts=(outgoing.url,),
         )
 

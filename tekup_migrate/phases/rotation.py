@@ -6,17 +6,14 @@ import asyncio
 
 from tekup_migrate.credentials.leaks import Leak, leaks_in_file
 from tekup_migrate.git.repository import Repository
+from tekup_migrate.phases.attesting import attest
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
-    Answer,
-    Attestation,
     Context,
-    DeclinedError,
     Evidence,
     Manual,
     Preview,
     Remark,
-    SkippedError,
     Step,
     Undo,
     Verdict,
@@ -43,7 +40,10 @@ class Rotate(Step):
             target=", ".join(str(app.directory) for app in context.plan.apps.values()),
             verb="Look",
             undo=self.undo_note,
-            actions=(*(Remark(line, warning=True) for line in found), Manual(self._instruction, self._address(context))),
+            actions=(
+                *(Remark(line, warning=True) for line in found),
+                Manual(self._instruction, self._address(context)),
+            ),
         )
 
     _instruction = "Rotate these keys in the dashboard, then put the new ones into the apps' env files and hosts."
@@ -59,14 +59,7 @@ class Rotate(Step):
         if not found:
             return
         instruction = "\n".join((*found, "", self._instruction))
-        request = Attestation(
-            id=self.id, title=self.title, instruction=instruction, address=self._address(context)
-        )
-        reply = await context.operator.attest(request)
-        if reply.answer is Answer.SKIP:
-            raise SkippedError(reply.reason)
-        if reply.answer is Answer.DECLINE:
-            raise DeclinedError
+        await attest(context, id=self.id, title=self.title, instruction=instruction, address=self._address(context))
         context.memory.remember(self.id, b"attested")
 
     async def verify(self, context: Context) -> Evidence:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from tekup_migrate.apps.connections import count_connections
+from tekup_migrate.apps.connections import ConnectionPeak, sample_connections
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import Answered, Answers, address, ask, running
 from tekup_migrate.phases.observation import Observation
@@ -50,17 +50,27 @@ class Together(Observation):
         async with connected(context, context.plan.project_id("target")) as connection, AsyncExitStack() as stack:
             for app in self.apps:
                 await stack.enter_async_context(running(context, app))
-            async with count_connections(connection) as counted:
+            async with sample_connections(connection, interval=0.05) as sampler:
                 answers = await self._ask_all()
-            peak = counted.result()
+            peak = sampler.peak
+        return self._evidence(answers, peak)
+
+    def _evidence(self, answers: list[Answered], peak: ConnectionPeak) -> Evidence:
         bad = [answer.line for answer in answers if not answer.good]
-        enough = peak.total < peak.available
+        enough = peak.within()
+        verdict = Verdict.UNVERIFIED if enough is None or not answers else Verdict.DIFFERS
+        if enough and answers and not bad:
+            verdict = Verdict.PASSED
         slowest = max((answer.milliseconds for answer in answers), default=0.0)
         return Evidence(
-            verdict=Verdict.PASSED if enough and not bad and answers else Verdict.DIFFERS,
+            verdict=verdict,
             summary=f"{len(answers) - len(bad)} of {len(answers)} answers good,"
-            f" {peak.total} of {peak.available} connections at most",
-            facts=(*bad, *peak.lines, f"slowest answer: {slowest:.0f} ms"),
+            f" {peak.total} of {peak.limits.usable} connections at most",
+            facts=(
+                *bad,
+                *(f"{group.application or '(no name)'}: {group.connections} connections" for group in peak.groups),
+                f"{peak.samples} samples, slowest answer {slowest:.0f} ms",
+            ),
             figures=(Figure("connections at most", peak.total), Figure("slowest answer", round(slowest, 1), "ms")),
         )
 
