@@ -26,7 +26,7 @@ class EnvRewrite:
         path: the real file; symlinks have been followed.
         before: its bytes when the rewrite was planned.
         after: its bytes once it is written.
-        changed: the keys whose value becomes another, in the order of the file; empty when nothing changes.
+        changed: the keys whose lines change, in the order of the file; empty when nothing changes.
         warnings: what a usual reader of the file will read differently.
     """
 
@@ -50,9 +50,8 @@ def plan_rewrite(path: Path, changes: Mapping[str, Secret | str]) -> EnvRewrite:
     wanted = {key: value.reveal() if isinstance(value, Secret) else value for key, value in changes.items()}
     document = EnvDocument.parse(before)
     after = document.replaced(wanted)
-    former = read_values(before)
-    _check_values(real, after.to_bytes(), {**former, **wanted})
-    changed = tuple(key for key in document.values if key in wanted and former.get(key) != wanted[key])
+    _check_values(real, after.to_bytes(), {**read_values(before), **wanted})
+    changed = tuple(key for key in document.values if key in wanted and document.spellings(key) != after.spellings(key))
     return EnvRewrite(real, before, after.to_bytes(), changed, document.warnings())
 
 
