@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-
 import pytest
 
-from tekup_migrate.errors import PauseRequested
-from tekup_migrate.events import ChunkChanged, ChunkState, Event
-from tekup_migrate.postgres.outcome import DifferenceKind, Policy, TableMove
-from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.reconcile import reconcile
+from tekup_migrate.events import ChunkState
+from tekup_migrate.postgres.outcome import DifferenceKind, Policy
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
 
