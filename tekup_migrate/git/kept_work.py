@@ -124,9 +124,7 @@ async def _untracked_commit(repository: Repository) -> tuple[str | None, tuple[s
     lines = [encode(f"{modes[path]} {blobs[path]}\t{path}\0") for path in kept]
     with TemporaryDirectory(prefix="tekup-index-") as folder:
         environment = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        await repository.git(
-            "update-index", "-z", "--index-info", stdin=b"".join(lines), environment=environment
-        )
+        await repository.git("update-index", "-z", "--index-info", stdin=b"".join(lines), environment=environment)
         tree = (await repository.git("write-tree", environment=environment)).text
     return await _commit_tree(repository, tree, [], "untracked files"), left_out
 
@@ -161,9 +159,7 @@ async def _write_link(repository: Repository, path: str) -> str:
 async def _commit_tree(repository: Repository, tree: str, parents: Sequence[str], what: str) -> str:
     arguments = [argument for parent in parents for argument in ("-p", parent)]
     message = f"tekup-migrate: kept {what}\n".encode()
-    output = await repository.git(
-        "commit-tree", "--no-gpg-sign", tree, *arguments, stdin=message, environment=_AUTHOR
-    )
+    output = await repository.git("commit-tree", "--no-gpg-sign", tree, *arguments, stdin=message, environment=_AUTHOR)
     return output.text
 
 

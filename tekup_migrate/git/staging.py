@@ -60,9 +60,7 @@ async def require_stageable(
     return entries
 
 
-async def find_staged_leaks(
-    repository: Repository, paths: Sequence[str], *, find: FindLeaks
-) -> tuple[Leak, ...]:
+async def find_staged_leaks(repository: Repository, paths: Sequence[str], *, find: FindLeaks) -> tuple[Leak, ...]:
     """Return the secrets that the files at ``paths``, as they lie on disk, would add to what HEAD holds.
 
     A line that HEAD's version of the file holds already is not counted: it is not what this commit adds.

@@ -52,9 +52,7 @@ class Shell:
     def state(self) -> dict[str, object]:
         """Everything an undo must restore: refs, HEAD, index, work tree, stash list, remotes' settings."""
         files = {
-            str(file.relative_to(self.root)): (
-                f"-> {file.readlink()}" if file.is_symlink() else file.read_bytes()
-            )
+            str(file.relative_to(self.root)): (f"-> {file.readlink()}" if file.is_symlink() else file.read_bytes())
             for file in sorted(self.root.rglob("*"))
             if ".git" not in file.relative_to(self.root).parts and (file.is_symlink() or file.is_file())
         }
