@@ -22,7 +22,7 @@ _URLS = (
 )
 
 
-def rewritten_url(  # noqa: PLR0913 - the parts of a URL
+def rewritten_url(
     url: Secret | str,
     *,
     user: str | None = None,
