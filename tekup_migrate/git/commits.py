@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.git.program import GitError, encode, git_failed
 from tekup_migrate.git.repository import IndexEntry, Repository
 from tekup_migrate.git.staging import (
     FindLeaks,
-    Leak,
     changed_paths,
     find_committed_leaks,
     find_staged_leaks,
@@ -62,7 +61,7 @@ async def commit_paths(
     if not changed:
         return await _made_before(repository, paths, message)
     unchanged = "Nothing was staged and nothing was committed."
-    said = [Leak("the commit's message", str(finding)) for finding in find(message)]
+    said = [replace(leak, path="the commit's message") for leak in find(message)]
     leaks = await find_staged_leaks(repository, changed, find=find)
     require_no_leaks([*said, *leaks], unchanged=unchanged)
     whole_index = await repository.index_entries()

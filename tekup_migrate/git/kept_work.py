@@ -113,7 +113,8 @@ async def _index_copy(repository: Repository) -> AsyncIterator[dict[str, str]]:
 async def _untracked_commit(repository: Repository) -> tuple[str | None, tuple[str, ...]]:
     paths = await repository.untracked_files()
     modes = {path: _file_mode(repository.root / path) for path in paths}
-    left_out = tuple(path for path in paths if modes[path] is None)
+    # For a screen and a record: bytes that are no UTF-8 are replaced.
+    left_out = tuple(encode(path).decode("utf-8", "replace") for path in paths if modes[path] is None)
     kept = [path for path in paths if modes[path] is not None]
     if not kept:
         return None, left_out

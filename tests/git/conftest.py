@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-NASTY_NAMES = ("a b.txt", "blåbær æøå.md", "[id].tsx", "-rf", ":(top)x", "quo'te\".txt", "dir æ/-n [1].txt")
+NASTY_NAMES: tuple[str, ...] = (
+    "a b.txt",
+    "blåbær æøå.md",
+    "[id].tsx",
+    "-rf",
+    ":(top)x",
+    "quo'te\".txt",
+    "dir æ/-n [1].txt",
+)
 if sys.platform != "win32":
     NASTY_NAMES = (*NASTY_NAMES, "new\nline.txt", "tab\there.txt", "back\\slash", "*")
 else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import sys
 
 import pytest
 
+from tekup_migrate.credentials.leaks import Leak, leaks_in_text
+from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.git.commits import commit_paths, revert_commit, undo_commit
 from tekup_migrate.git.program import GitError
@@ -19,12 +20,11 @@ from .conftest import NASTY_NAMES, Shell
 posix_hooks = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as hooks")
 
 
-def find(text: str) -> list[str]:
-    """Stand-in for the leak finder of the credentials package."""
-    return ["a secret key"] * len(re.findall(r"sb_secret_[A-Za-z0-9_-]{20,}", text))
+def find(text: str) -> list[Leak]:
+    return leaks_in_text(text, "", Redactor())
 
 
-def nothing(_: str) -> list[str]:
+def nothing(_: str) -> list[Leak]:
     return []
 
 
@@ -126,12 +126,13 @@ async def test_a_secret_that_was_committed_before_does_not_stop_other_lines(shel
     repository = await Repository.open(shell.root)
     assert await commit_paths(repository, ["notes.md"], "x", allowed=["notes.md"], find=find)
     shell.write("notes.md", f"{secret}\nmore\n{secret}\n")
-    with pytest.raises(LeakError):
+    with pytest.raises(LeakError) as raised:
         await commit_paths(repository, ["notes.md"], "x", allowed=["notes.md"], find=find)
+    assert "notes.md, line 3" in raised.value.details
 
 
 def test_added_lines_are_those_the_old_text_does_not_hold_as_often() -> None:
-    assert added_lines(b"a\nb\n", b"b\na\nc\na\n") == "c\na"
+    assert added_lines(b"a\nb\n", b"b\na\nc\na\n") == {3, 4}
 
 
 @posix_hooks
