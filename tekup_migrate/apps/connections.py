@@ -62,6 +62,20 @@ class ConnectionPeak:
     limits: ConnectionLimits
     failure: str = ""
 
+    @property
+    def available(self) -> int:
+        """How many connections apps can have between them, this role's own limit included."""
+        usable = self.limits.usable
+        return usable if self.limits.role_limit is None else min(usable, self.limits.role_limit)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each group's highest count, one line each, fit for evidence."""
+        return tuple(
+            f"{group.application or '(no name)'} as {group.user or '(no user)'}: at most {group.connections}"
+            for group in self.group_peaks
+        )
+
     def within(self, *, pool_limit: int | None = None) -> bool | None:
         """Whether the peak stayed below what the server, and a pooler's limit if given, allow.
 
@@ -69,12 +83,12 @@ class ConnectionPeak:
         """
         if self.failure or not self.samples:
             return None
-        limit = self.limits.usable if pool_limit is None else min(self.limits.usable, pool_limit)
+        limit = self.available if pool_limit is None else min(self.available, pool_limit)
         return self.total < limit
 
 
 class ConnectionSampler:
-    """Takes the samples; made by ``sample_connections``."""
+    """Takes the samples; made by ``count_connections``."""
 
     def __init__(self, connection: asyncpg.Connection[asyncpg.Record], limits: ConnectionLimits) -> None:
         self._connection = connection
@@ -108,9 +122,8 @@ class ConnectionSampler:
                 return
             await asyncio.sleep(interval)
 
-    @property
-    def peak(self) -> ConnectionPeak:
-        """The highest counts so far."""
+    def result(self) -> ConnectionPeak:
+        """Return the highest counts so far."""
         peaks = sorted(self._peaks.items(), key=lambda item: (-item[1], item[0]))
         return ConnectionPeak(
             total=_total(self._busiest),
@@ -124,13 +137,13 @@ class ConnectionSampler:
 
 
 @asynccontextmanager
-async def sample_connections(
+async def count_connections(
     connection: asyncpg.Connection[asyncpg.Record], *, interval: float = 0.25
 ) -> AsyncIterator[ConnectionSampler]:
     """Count the server's connections every ``interval`` seconds while the block runs.
 
-    ``connection`` is used for nothing else meanwhile, and is counted like every other. Read ``peak`` of
-    what is yielded, in the block or after it.
+    ``connection`` is used for nothing else meanwhile, and is counted like every other. Ask the
+    sampler for its ``result`` in the block or after it.
     """
     sampler = ConnectionSampler(connection, await read_limits(connection))
     task = asyncio.create_task(sampler.keep_sampling(interval))
@@ -153,9 +166,7 @@ async def read_limits(connection: asyncpg.Connection[asyncpg.Record]) -> Connect
     )
     assert row is not None, "a SELECT without FROM gives one row"
     role_limit = int(row["role_limit"])
-    return ConnectionLimits(
-        int(row["max_connections"]), int(row["reserved"]), role_limit if role_limit >= 0 else None
-    )
+    return ConnectionLimits(int(row["max_connections"]), int(row["reserved"]), role_limit if role_limit >= 0 else None)
 
 
 def find_pool_errors(lines: Iterable[str]) -> tuple[str, ...]:

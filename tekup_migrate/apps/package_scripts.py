@@ -62,7 +62,7 @@ def read_command(argv: Sequence[str], *, root: Path) -> CommandReading:
     return CommandReading(
         tuple(scripts),
         tuple(flag for flag in DATA_LOSS_FLAGS if flag in joined),
-        re.search(r"(?<![\w-])prisma(?![\w-])", joined) is not None,
+        re.search(r"(?<![\w.-])prisma(?![\w:/-])", joined) is not None,
     )
 
 

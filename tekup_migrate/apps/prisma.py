@@ -182,10 +182,7 @@ def _join_tables(schema: PrismaSchema, default_schema: str) -> Iterable[tuple[st
             opposite = [
                 other
                 for other in second.fields
-                if other.type == first.name
-                and other.many
-                and other.relation == field.relation
-                and other is not field
+                if other.type == first.name and other.many and other.relation == field.relation and other is not field
             ]
             if opposite:
                 name = field.relation or f"{first.name}To{second.name}"
@@ -194,9 +191,7 @@ def _join_tables(schema: PrismaSchema, default_schema: str) -> Iterable[tuple[st
 
 def _model(block: Block) -> PrismaModel:
     fields = tuple(_field(tokens) for tokens in block.statements if tokens[0].kind == "word")
-    return PrismaModel(
-        block.name, _attribute(block, "map") or block.name, _attribute(block, "schema"), fields
-    )
+    return PrismaModel(block.name, _attribute(block, "map") or block.name, _attribute(block, "schema"), fields)
 
 
 def _enum(block: Block) -> PrismaEnum:
@@ -264,9 +259,7 @@ def _first_string(tokens: Sequence[Token]) -> str | None:
 def _settings(block: Block | None) -> dict[str, tuple[Token, ...]]:
     if block is None:
         return {}
-    return {
-        tokens[0].text: tokens[2:] for tokens in block.statements if len(tokens) > 2 and tokens[1].text == "="
-    }
+    return {tokens[0].text: tokens[2:] for tokens in block.statements if len(tokens) > 2 and tokens[1].text == "="}
 
 
 def _env_key(tokens: Sequence[Token]) -> str | None:

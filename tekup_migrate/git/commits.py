@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.git.program import GitError, encode, git_failed
 from tekup_migrate.git.repository import IndexEntry, Repository
 from tekup_migrate.git.staging import (
     FindLeaks,
-    Leak,
     changed_paths,
     find_committed_leaks,
     find_staged_leaks,
@@ -62,7 +61,7 @@ async def commit_paths(
     if not changed:
         return await _made_before(repository, paths, message)
     unchanged = "Nothing was staged and nothing was committed."
-    said = [Leak("the commit's message", str(finding)) for finding in find(message)]
+    said = [replace(leak, path="the commit's message") for leak in find(message)]
     leaks = await find_staged_leaks(repository, changed, find=find)
     require_no_leaks([*said, *leaks], unchanged=unchanged)
     whole_index = await repository.index_entries()
@@ -112,9 +111,7 @@ async def undo_commit(repository: Repository, record: CommitRecord) -> None:
     await repository.git("update-ref", *reason, *action)
 
 
-async def revert_commit(
-    repository: Repository, record: CommitRecord, *, find: FindLeaks
-) -> CommitRecord | None:
+async def revert_commit(repository: Repository, record: CommitRecord, *, find: FindLeaks) -> CommitRecord | None:
     """Take back a commit by a new commit that restores its files, leaving all else that is staged alone.
 
     Returns None when the files are already as they were before the commit.
@@ -145,9 +142,7 @@ async def revert_commit(
 
 async def remote_branches_with(repository: Repository, sha: str) -> tuple[str, ...]:
     """Return the remote branches that hold a commit, as far as this repository knows of them."""
-    output = await repository.read(
-        "for-each-ref", f"--contains={sha}", "--format=%(refname:lstrip=2)", "refs/remotes"
-    )
+    output = await repository.read("for-each-ref", f"--contains={sha}", "--format=%(refname:lstrip=2)", "refs/remotes")
     return tuple(output.text.split("\n")) if output.text else ()
 
 
@@ -177,9 +172,7 @@ async def _commit(repository: Repository, paths: Sequence[str], message: str) ->
         )
 
 
-async def _record(
-    repository: Repository, parent: str | None, index_before: Sequence[IndexEntry]
-) -> CommitRecord:
+async def _record(repository: Repository, parent: str | None, index_before: Sequence[IndexEntry]) -> CommitRecord:
     sha = await repository.resolve("HEAD")
     if sha is None or sha == parent:
         raise GitError(
@@ -207,9 +200,7 @@ async def _made_before(repository: Repository, paths: Sequence[str], message: st
     return CommitRecord(head.sha, parent, changed, before)
 
 
-async def _tree_entries(
-    repository: Repository, revision: str | None, paths: Sequence[str]
-) -> tuple[IndexEntry, ...]:
+async def _tree_entries(repository: Repository, revision: str | None, paths: Sequence[str]) -> tuple[IndexEntry, ...]:
     if revision is None:
         return ()
     output = await repository.read("ls-tree", "-r", "-z", revision, "--", *paths)
@@ -226,9 +217,7 @@ async def _restore_index(repository: Repository, record: CommitRecord) -> None:
     lines = []
     for path in record.paths:
         entry = before.get(path)
-        lines.append(
-            f"{entry.mode} {entry.sha}\t{path}\0" if entry else f"0 {'0' * len(record.sha)}\t{path}\0"
-        )
+        lines.append(f"{entry.mode} {entry.sha}\t{path}\0" if entry else f"0 {'0' * len(record.sha)}\t{path}\0")
     await repository.git("update-index", "-z", "--index-info", stdin=encode("".join(lines)))
     await repository.git("update-index", "-q", "--refresh", check=False)
 
@@ -236,9 +225,7 @@ async def _restore_index(repository: Repository, record: CommitRecord) -> None:
 async def _differs_from_head(repository: Repository, revision: str | None, paths: Sequence[str]) -> bool:
     """Whether HEAD holds ``paths`` otherwise than ``revision`` does; None stands for an empty tree."""
     tree = revision or (await repository.git("mktree")).text
-    output = await repository.read(
-        "diff-tree", "-r", "-z", "--name-only", "--no-renames", tree, "HEAD", "--", *paths
-    )
+    output = await repository.read("diff-tree", "-r", "-z", "--name-only", "--no-renames", tree, "HEAD", "--", *paths)
     return bool(output.items)
 
 

@@ -113,7 +113,8 @@ async def _index_copy(repository: Repository) -> AsyncIterator[dict[str, str]]:
 async def _untracked_commit(repository: Repository) -> tuple[str | None, tuple[str, ...]]:
     paths = await repository.untracked_files()
     modes = {path: _file_mode(repository.root / path) for path in paths}
-    left_out = tuple(path for path in paths if modes[path] is None)
+    # For a screen and a record: bytes that are no UTF-8 are replaced.
+    left_out = tuple(encode(path).decode("utf-8", "replace") for path in paths if modes[path] is None)
     kept = [path for path in paths if modes[path] is not None]
     if not kept:
         return None, left_out
@@ -124,9 +125,7 @@ async def _untracked_commit(repository: Repository) -> tuple[str | None, tuple[s
     lines = [encode(f"{modes[path]} {blobs[path]}\t{path}\0") for path in kept]
     with TemporaryDirectory(prefix="tekup-index-") as folder:
         environment = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-        await repository.git(
-            "update-index", "-z", "--index-info", stdin=b"".join(lines), environment=environment
-        )
+        await repository.git("update-index", "-z", "--index-info", stdin=b"".join(lines), environment=environment)
         tree = (await repository.git("write-tree", environment=environment)).text
     return await _commit_tree(repository, tree, [], "untracked files"), left_out
 
@@ -161,9 +160,7 @@ async def _write_link(repository: Repository, path: str) -> str:
 async def _commit_tree(repository: Repository, tree: str, parents: Sequence[str], what: str) -> str:
     arguments = [argument for parent in parents for argument in ("-p", parent)]
     message = f"tekup-migrate: kept {what}\n".encode()
-    output = await repository.git(
-        "commit-tree", "--no-gpg-sign", tree, *arguments, stdin=message, environment=_AUTHOR
-    )
+    output = await repository.git("commit-tree", "--no-gpg-sign", tree, *arguments, stdin=message, environment=_AUTHOR)
     return output.text
 
 

@@ -64,7 +64,7 @@ class PushRecord:
     upstream_before: str | None
 
 
-async def preview_push(repository: Repository, branch: str, remote: str) -> PushPreview:
+async def push_preview(repository: Repository, branch: str, remote: str) -> PushPreview:
     """Ask the remote where its branch is, and return what a push would send.
 
     Raises:
@@ -95,7 +95,7 @@ async def push(repository: Repository, branch: str, remote: str) -> PushRecord:
         GitError: the remote has commits of its own, a hook rejected the push, the remote knows us not or
             cannot be reached.
     """
-    preview = await preview_push(repository, branch, remote)
+    preview = await push_preview(repository, branch, remote)
     before = await repository.upstream(branch)
     ref = f"refs/heads/{branch}"
     output = await repository.git(
@@ -182,9 +182,7 @@ async def _remote_sha(repository: Repository, branch: str, remote: str) -> str |
     return None
 
 
-async def _outgoing(
-    repository: Repository, local: str, there: str | None, remote: str
-) -> tuple[OutgoingCommit, ...]:
+async def _outgoing(repository: Repository, local: str, there: str | None, remote: str) -> tuple[OutgoingCommit, ...]:
     # Commits the remote has on other branches are not sent again.
     excluded = [f"--remotes={remote}"]
     if there is not None and await repository.resolve(there) is not None:

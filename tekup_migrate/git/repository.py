@@ -151,9 +151,7 @@ class Repository:
 
     async def status(self, paths: Sequence[str] = ()) -> tuple[StatusEntry, ...]:
         """Return every path that is not as HEAD has it, untracked files one by one, ignored ones left out."""
-        output = await self.read(
-            "status", "--porcelain=v2", "-z", "--untracked-files=all", "--renames", "--", *paths
-        )
+        output = await self.read("status", "--porcelain=v2", "-z", "--untracked-files=all", "--renames", "--", *paths)
         return parse_status(output.items)
 
     async def tracked_files(self) -> tuple[str, ...]:
@@ -179,9 +177,7 @@ class Repository:
         if not paths:
             return frozenset()
         # Not check-ignore: it knows no literal pathspecs, so a file called "*" would mean every file.
-        output = await self.read(
-            "ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *paths
-        )
+        output = await self.read("ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", *paths)
         return frozenset(output.items).intersection(paths)
 
     async def remotes(self) -> tuple[Remote, ...]:
@@ -209,9 +205,7 @@ class Repository:
 
     def operation_in_progress(self) -> str | None:
         """Return the operation the user has begun and not ended ("merge", "rebase", …), or None."""
-        return next(
-            (operation for name, operation in _OPERATIONS.items() if (self.git_dir / name).exists()), None
-        )
+        return next((operation for name, operation in _OPERATIONS.items() if (self.git_dir / name).exists()), None)
 
 
 def _parse_worktrees(lines: Sequence[str]) -> tuple[Worktree, ...]:

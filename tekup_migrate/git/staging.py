@@ -6,27 +6,20 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import PurePosixPath
 
+from tekup_migrate.credentials.leaks import Leak
 from tekup_migrate.git.program import GitError, decode
 from tekup_migrate.git.repository import Repository
 from tekup_migrate.git.status import StatusEntry
 
-FindLeaks = Callable[[str], Sequence[object]]
-"""Finds secrets in a text. ``str`` of a finding is painted, so it must not show the secret itself."""
+FindLeaks = Callable[[str], Sequence[Leak]]
+"""Finds secrets in a text; ``leaks_in_text`` with its other arguments given."""
 
 
 class LeakError(GitError):
     """What was about to be committed or pushed holds a secret."""
-
-
-@dataclass(frozen=True)
-class Leak:
-    """A secret found in what is about to be committed; ``finding`` is its mask."""
-
-    path: str
-    finding: str
 
 
 async def require_stageable(
@@ -60,9 +53,7 @@ async def require_stageable(
     return entries
 
 
-async def find_staged_leaks(
-    repository: Repository, paths: Sequence[str], *, find: FindLeaks
-) -> tuple[Leak, ...]:
+async def find_staged_leaks(repository: Repository, paths: Sequence[str], *, find: FindLeaks) -> tuple[Leak, ...]:
     """Return the secrets that the files at ``paths``, as they lie on disk, would add to what HEAD holds.
 
     A line that HEAD's version of the file holds already is not counted: it is not what this commit adds.
@@ -70,9 +61,7 @@ async def find_staged_leaks(
     leaks: list[Leak] = []
     for path in paths:
         content = await asyncio.to_thread(_content, repository, path)
-        before = await repository.read("cat-file", "blob", f"HEAD:{path}", check=False)
-        added = added_lines(before.stdout if before.exit_code == 0 else b"", content)
-        leaks += [Leak(path, str(finding)) for finding in [*find(path), *find(added)]]
+        leaks += _new_leaks(path, await _blob(repository, "HEAD", path), content, find)
     return tuple(leaks)
 
 
@@ -82,13 +71,8 @@ async def find_committed_leaks(
     """Return the secrets that a commit adds to its parent, whoever put them there (a hook, for instance)."""
     leaks: list[Leak] = []
     for path in await changed_paths(repository, sha):
-        after = await repository.read("cat-file", "blob", f"{sha}:{path}", check=False)
-        before = await repository.read("cat-file", "blob", f"{parent}:{path}", check=False)
-        added = added_lines(
-            before.stdout if parent and before.exit_code == 0 else b"",
-            after.stdout if after.exit_code == 0 else b"",
-        )
-        leaks += [Leak(path, str(finding)) for finding in [*find(path), *find(added)]]
+        before = await _blob(repository, parent, path) if parent else b""
+        leaks += _new_leaks(path, before, await _blob(repository, sha, path), find)
     return tuple(leaks)
 
 
@@ -100,19 +84,16 @@ async def changed_paths(repository: Repository, sha: str) -> tuple[str, ...]:
     return tuple(output.items)
 
 
-def added_lines(before: bytes, after: bytes) -> str:
-    """Return the lines of ``after`` that ``before`` does not hold as often, as text.
-
-    NUL bytes are dropped, so that a secret in UTF-16 is found as well.
-    """
-    held = Counter(_lines(before))
-    added = []
-    for line in _lines(after):
+def added_lines(before: bytes, after: bytes) -> frozenset[int]:
+    """Return the numbers, from 1, of the lines of ``after`` that ``before`` does not hold as often."""
+    held = Counter(_text(before).split("\n"))
+    added = set()
+    for number, line in enumerate(_text(after).split("\n"), start=1):
         if held[line] > 0:
             held[line] -= 1
         else:
-            added.append(line)
-    return "\n".join(added)
+            added.add(number)
+    return frozenset(added)
 
 
 def require_no_leaks(leaks: Sequence[Leak], *, unchanged: str) -> None:
@@ -125,12 +106,24 @@ def require_no_leaks(leaks: Sequence[Leak], *, unchanged: str) -> None:
         happened=f"{len(leaks)} found in {', '.join(paths)}.",
         unchanged=unchanged,
         remedy="Take the secrets out of these files, or leave the files out, and try again.",
-        details="\n".join(f"{leak.path}: {leak.finding}" for leak in leaks),
+        details="\n".join(f"{leak.path}, line {leak.line}: {leak.kind} {leak.mask}" for leak in leaks),
     )
 
 
-def _lines(content: bytes) -> list[str]:
-    return decode(content.replace(b"\0", b"")).splitlines()
+def _new_leaks(path: str, before: bytes, after: bytes, find: FindLeaks) -> list[Leak]:
+    added = added_lines(before, after)
+    found = [leak for leak in find(_text(after)) if leak.line in added]
+    return [replace(leak, path=path) for leak in [*find(path), *found]]
+
+
+async def _blob(repository: Repository, revision: str, path: str) -> bytes:
+    output = await repository.read("cat-file", "blob", f"{revision}:{path}", check=False)
+    return output.stdout if output.exit_code == 0 else b""
+
+
+def _text(content: bytes) -> str:
+    # Without its NUL bytes, a secret in UTF-16 is found as well.
+    return decode(content.replace(b"\0", b""))
 
 
 def _require_inside(path: str) -> None:

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-NASTY_NAMES = ("a b.txt", "blåbær æøå.md", "[id].tsx", "-rf", ":(top)x", "quo'te\".txt", "dir æ/-n [1].txt")
+NASTY_NAMES: tuple[str, ...] = (
+    "a b.txt",
+    "blåbær æøå.md",
+    "[id].tsx",
+    "-rf",
+    ":(top)x",
+    "quo'te\".txt",
+    "dir æ/-n [1].txt",
+)
 if sys.platform != "win32":
     NASTY_NAMES = (*NASTY_NAMES, "new\nline.txt", "tab\there.txt", "back\\slash", "*")
 else:
@@ -52,9 +60,7 @@ class Shell:
     def state(self) -> dict[str, object]:
         """Everything an undo must restore: refs, HEAD, index, work tree, stash list, remotes' settings."""
         files = {
-            str(file.relative_to(self.root)): (
-                f"-> {file.readlink()}" if file.is_symlink() else file.read_bytes()
-            )
+            str(file.relative_to(self.root)): (f"-> {file.readlink()}" if file.is_symlink() else file.read_bytes())
             for file in sorted(self.root.rglob("*"))
             if ".git" not in file.relative_to(self.root).parts and (file.is_symlink() or file.is_file())
         }

@@ -98,9 +98,7 @@ async def test_a_clean_repository_keeps_nothing(shell: Shell) -> None:
     assert work.refs == ()
 
 
-async def test_work_is_kept_without_an_identity_and_with_signing_demanded(
-    dirty: Shell, own_home: Path
-) -> None:
+async def test_work_is_kept_without_an_identity_and_with_signing_demanded(dirty: Shell, own_home: Path) -> None:
     (own_home / ".gitconfig").write_text("[commit]\n\tgpgSign = true\n[user]\n\tuseConfigOnly = true\n")
     work = await keep_work(await Repository.open(dirty.root), run="r1")
     assert len(work.refs) == 2
@@ -234,9 +232,7 @@ async def test_a_branch_with_commits_of_its_own_is_kept_with_its_refs(shell: She
     assert await read_record(repository, "r1") == record
 
 
-async def test_a_former_branch_that_has_moved_is_told_and_nothing_is_changed(
-    shell: Shell, tmp_path: Path
-) -> None:
+async def test_a_former_branch_that_has_moved_is_told_and_nothing_is_changed(shell: Shell, tmp_path: Path) -> None:
     repository = await Repository.open(shell.root)
     record = await make_branch(repository, BRANCH, run="r1")
     shell.git("worktree", "add", "-q", str(tmp_path / "w"), "main")
@@ -262,6 +258,4 @@ async def test_a_name_that_is_not_utf8_is_kept(shell: Shell) -> None:
     (Path(os.fsdecode(os.fsencode(shell.root) + b"/latin\xe6.txt"))).write_text("x")
     work = await keep_work(await Repository.open(shell.root), run="r1")
     assert work.untracked is not None
-    assert "latin\\346.txt" in shell.git(
-        "-c", "core.quotePath=true", "ls-tree", "--name-only", work.untracked.sha
-    )
+    assert "latin\\346.txt" in shell.git("-c", "core.quotePath=true", "ls-tree", "--name-only", work.untracked.sha)

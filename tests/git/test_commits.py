@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import sys
 
 import pytest
 
+from tekup_migrate.credentials.leaks import Leak, leaks_in_text
+from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.git.commits import commit_paths, revert_commit, undo_commit
 from tekup_migrate.git.program import GitError
@@ -19,12 +20,11 @@ from .conftest import NASTY_NAMES, Shell
 posix_hooks = pytest.mark.skipif(sys.platform == "win32", reason="shell scripts as hooks")
 
 
-def find(text: str) -> list[str]:
-    """Stand-in for the leak finder of the credentials package."""
-    return ["a secret key"] * len(re.findall(r"sb_secret_[A-Za-z0-9_-]{20,}", text))
+def find(text: str) -> list[Leak]:
+    return leaks_in_text(text, "", Redactor())
 
 
-def nothing(_: str) -> list[str]:
+def nothing(_: str) -> list[Leak]:
     return []
 
 
@@ -83,9 +83,7 @@ async def test_a_deletion_can_be_committed_and_taken_back(dirty: Shell) -> None:
         ("", "plain path"),
     ],
 )
-async def test_what_may_not_be_committed_is_refused_and_nothing_is_staged(
-    dirty: Shell, path: str, reason: str
-) -> None:
+async def test_what_may_not_be_committed_is_refused_and_nothing_is_staged(dirty: Shell, path: str, reason: str) -> None:
     repository = await Repository.open(dirty.root)
     before = dirty.state()
     with pytest.raises(GitError, match="is not committed") as raised:
@@ -96,16 +94,12 @@ async def test_what_may_not_be_committed_is_refused_and_nothing_is_staged(
 
 async def test_a_path_outside_the_list_is_refused(dirty: Shell) -> None:
     with pytest.raises(GitError, match="is not committed") as raised:
-        await commit_paths(
-            await Repository.open(dirty.root), [".env"], "x", allowed=["README.md"], find=nothing
-        )
+        await commit_paths(await Repository.open(dirty.root), [".env"], "x", allowed=["README.md"], find=nothing)
     assert "not among the files" in raised.value.happened
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
-async def test_a_secret_is_found_before_anything_is_committed_and_not_shown(
-    dirty: Shell, encoding: str
-) -> None:
+async def test_a_secret_is_found_before_anything_is_committed_and_not_shown(dirty: Shell, encoding: str) -> None:
     secret = new_secret()
     (dirty.root / "notes.md").write_bytes(f"key: {secret}\n".encode(encoding))
     repository = await Repository.open(dirty.root)
@@ -132,12 +126,13 @@ async def test_a_secret_that_was_committed_before_does_not_stop_other_lines(shel
     repository = await Repository.open(shell.root)
     assert await commit_paths(repository, ["notes.md"], "x", allowed=["notes.md"], find=find)
     shell.write("notes.md", f"{secret}\nmore\n{secret}\n")
-    with pytest.raises(LeakError):
+    with pytest.raises(LeakError) as raised:
         await commit_paths(repository, ["notes.md"], "x", allowed=["notes.md"], find=find)
+    assert "notes.md, line 3" in raised.value.details
 
 
 def test_added_lines_are_those_the_old_text_does_not_hold_as_often() -> None:
-    assert added_lines(b"a\nb\n", b"b\na\nc\na\n") == "c\na"
+    assert added_lines(b"a\nb\n", b"b\na\nc\na\n") == {3, 4}
 
 
 @posix_hooks
@@ -180,22 +175,16 @@ async def test_a_secret_that_a_hook_puts_in_is_taken_back(dirty: Shell) -> None:
 @posix_hooks
 async def test_a_program_that_a_hook_leaves_running_does_not_hold_us_up(dirty: Shell) -> None:
     dirty.hook("post-commit", "sleep 8 &")
-    record = await commit_paths(
-        await Repository.open(dirty.root), [".env"], "x", allowed=[".env"], find=nothing
-    )
+    record = await commit_paths(await Repository.open(dirty.root), [".env"], "x", allowed=[".env"], find=nothing)
     assert record is not None
 
 
-async def test_without_an_identity_the_commit_is_refused_with_gits_words(
-    dirty: Shell, own_home: object
-) -> None:
+async def test_without_an_identity_the_commit_is_refused_with_gits_words(dirty: Shell, own_home: object) -> None:
     dirty.git("config", "user.useConfigOnly", "true")
     dirty.git("config", "--global", "--remove-section", "user")
     before = dirty.state()
     with pytest.raises(GitError) as raised:
-        await commit_paths(
-            await Repository.open(dirty.root), ["a b.txt"], "x", allowed=["a b.txt"], find=nothing
-        )
+        await commit_paths(await Repository.open(dirty.root), ["a b.txt"], "x", allowed=["a b.txt"], find=nothing)
     assert "user.email" in raised.value.details or "tell me who you are" in raised.value.details
     assert dirty.state() == before
 
@@ -203,9 +192,7 @@ async def test_without_an_identity_the_commit_is_refused_with_gits_words(
 async def test_repeating_a_commit_returns_the_one_that_was_made(dirty: Shell) -> None:
     repository = await Repository.open(dirty.root)
     first = await commit_paths(repository, [".env"], "Point æ\n\nbody", allowed=[".env"], find=nothing)
-    assert (
-        await commit_paths(repository, [".env"], "Point æ\n\nbody", allowed=[".env"], find=nothing) == first
-    )
+    assert await commit_paths(repository, [".env"], "Point æ\n\nbody", allowed=[".env"], find=nothing) == first
     assert await commit_paths(repository, [".env"], "Other", allowed=[".env"], find=nothing) is None
 
 

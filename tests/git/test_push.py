@@ -14,7 +14,7 @@ from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.git.branches import make_branch, undo_branch
 from tekup_migrate.git.commits import commit_paths, undo_commit
 from tekup_migrate.git.program import GitError
-from tekup_migrate.git.push import preview_push, push, undo_push
+from tekup_migrate.git.push import push, push_preview, undo_push
 from tekup_migrate.git.repository import Repository
 
 from .conftest import Shell
@@ -36,16 +36,14 @@ async def test_a_push_is_previewed_made_and_followed(shell: Shell, bare: Shell) 
     shell.write("README.md", "# new\n")
     sha = shell.commit("Say where the tables are: æ")
     repository = await Repository.open(shell.root)
-    preview = await preview_push(repository, BRANCH, "origin")
-    assert [(commit.sha, commit.subject) for commit in preview.commits] == [
-        (sha, "Say where the tables are: æ")
-    ]
+    preview = await push_preview(repository, BRANCH, "origin")
+    assert [(commit.sha, commit.subject) for commit in preview.commits] == [(sha, "Say where the tables are: æ")]
     assert (preview.remote_sha, preview.up_to_date, preview.diverged) == (None, False, False)
     record = await push(repository, BRANCH, "origin")
     assert (record.before, record.after) == (None, sha)
     assert bare.git("rev-parse", BRANCH).strip() == sha
     assert await repository.upstream(BRANCH) == f"refs/remotes/origin/{BRANCH}"
-    assert (await preview_push(repository, BRANCH, "origin")).up_to_date
+    assert (await push_preview(repository, BRANCH, "origin")).up_to_date
     again = await push(repository, BRANCH, "origin")
     assert again.before == again.after == sha
 
@@ -59,13 +57,11 @@ async def test_the_place_pushed_to_is_asked_when_it_differs_from_the_one_fetched
     sha = shell.commit("new")
     repository = await Repository.open(shell.root)
     await push(repository, "main", "origin")
-    assert (await preview_push(repository, "main", "origin")).remote_sha == sha
+    assert (await push_preview(repository, "main", "origin")).remote_sha == sha
     assert bare.git("rev-parse", "main").strip() != sha
 
 
-async def test_the_whole_way_and_back_leaves_repository_and_remote_as_they_were(
-    shell: Shell, bare: Shell
-) -> None:
+async def test_the_whole_way_and_back_leaves_repository_and_remote_as_they_were(shell: Shell, bare: Shell) -> None:
     shell.write("src/app.ts", "staged\n")
     shell.git("add", "src/app.ts")
     shell.write("loose.txt", "loose\n")
@@ -97,7 +93,7 @@ async def test_a_remote_with_commits_of_its_own_is_told_and_never_overwritten(
     shell.commit("ours")
     shell.git("config", "remote.origin.push", "+refs/heads/*:refs/heads/*")
     repository = await Repository.open(shell.root)
-    assert (await preview_push(repository, "main", "origin")).diverged
+    assert (await push_preview(repository, "main", "origin")).diverged
     with pytest.raises(GitError, match="has commits on main that are not here"):
         await push(repository, "main", "origin")
     assert bare.git("rev-parse", "main").strip() == theirs
@@ -129,12 +125,12 @@ async def test_a_hook_of_the_users_that_declines_is_shown(shell: Shell, bare: Sh
 async def test_a_remote_that_is_gone_or_unknown_is_told(shell: Shell, tmp_path: Path) -> None:
     repository = await Repository.open(shell.root)
     with pytest.raises(GitError, match="no remote called origin"):
-        await preview_push(repository, "main", "origin")
+        await push_preview(repository, "main", "origin")
     shell.git("remote", "add", "origin", str(tmp_path / "gone.git"))
     with pytest.raises(GitError, match="was not pushed"):
         await push(repository, "main", "origin")
     with pytest.raises(GitError, match="no branch gone"):
-        await preview_push(repository, "gone", "origin")
+        await push_preview(repository, "gone", "origin")
 
 
 class Locked(http.server.BaseHTTPRequestHandler):
@@ -169,9 +165,7 @@ async def test_a_remote_that_wants_a_password_is_told_without_asking_or_showing_
     assert "hemmelig" not in str(raised.value)
 
 
-async def test_a_push_onto_a_branch_that_was_there_is_not_undone_by_deleting(
-    shell: Shell, bare: Shell
-) -> None:
+async def test_a_push_onto_a_branch_that_was_there_is_not_undone_by_deleting(shell: Shell, bare: Shell) -> None:
     shell.write("README.md", "# ours\n")
     sha = shell.commit("ours")
     repository = await Repository.open(shell.root)

@@ -105,9 +105,7 @@ async def test_paths_in_conflict_and_the_merge_are_told(shell: Shell) -> None:
 
 async def test_a_submodule_is_told_apart(shell: Shell, tmp_path: Path) -> None:
     shell.git("clone", "-q", ".", str(tmp_path / "part"))
-    shell.git(
-        "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "part"), "part"
-    )
+    shell.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(tmp_path / "part"), "part")
     repository = await Repository.open(shell.root)
     entries = {entry.path: entry for entry in await repository.status()}
     assert entries["part"].submodule
