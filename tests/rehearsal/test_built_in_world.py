@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 from tekup_migrate.plan import BUILT_IN
@@ -111,8 +110,3 @@ async def test_the_plans_commands_run_and_a_push_is_refused(built_in_world: Worl
     code, said = await run(built_in_world, backend, "db:push")
     assert code == 1
     assert "`billy_audit_logs` table, which is not empty (500 rows)" in said
-
-
-def test_the_world_stands_in_the_time_a_person_waits_for(built_in_world: World) -> None:
-    print(f"{built_in_world.seconds_to_make:.1f} s", file=sys.stderr)
-    assert built_in_world.seconds_to_make < 30

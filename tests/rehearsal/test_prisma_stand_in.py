@@ -85,7 +85,7 @@ def test_a_schema_is_read_with_its_maps_enums_and_types() -> None:
         "colour": "\"Colour\" NOT NULL DEFAULT 'RED'",
         "note": "text",
         "tags": "text[] NOT NULL",
-        "made_at": "timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP",
+        "made_at": "timestamptz(6) NOT NULL DEFAULT CURRENT_TIMESTAMP",
     }
     assert [each.name for each in schema.models[1].columns] == ["id", "shelfId", "price"]
 
