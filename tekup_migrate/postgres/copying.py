@@ -1,0 +1,102 @@
+"""Streaming rows from one server to the other as raw COPY bytes; no row is decoded here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tekup_migrate.postgres.quoting import Relation
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_BUFFERS = 2
+"""Buffers in flight; each may be as large as a row, so there are few."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a stream carried."""
+
+    rows: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Sent) -> Sent:
+        return Sent(self.rows + other.rows, self.bytes + other.bytes)
+
+
+class SourceReadError(Exception):
+    """The source's half of a stream failed; the driver's error is its cause."""
+
+
+class _Pipe:
+    """Hands buffers from the reading to the writing half and counts their bytes."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[bytes | SourceReadError | None] = asyncio.Queue(_BUFFERS)
+        self.bytes = 0
+
+    async def put(self, buffer: bytes) -> None:
+        self.bytes += len(buffer)
+        await self._queue.put(buffer)
+
+    async def end(self, error: SourceReadError | None) -> None:
+        await self._queue.put(error)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while (item := await self._queue.get()) is not None:
+            if isinstance(item, SourceReadError):
+                raise item
+            yield item
+
+
+async def stream(  # noqa: PLR0913 - two connections, and what flows between them
+    source: asyncpg.Connection,
+    query: str,
+    target: asyncpg.Connection,
+    relation: Relation,
+    columns: tuple[str, ...],
+    *,
+    binary: bool,
+) -> Sent:
+    """Copy a query's rows into a table and say how many rows and bytes that were.
+
+    Args:
+        source: reads; unusable after an error.
+        query: gives the columns in the order of ``columns``.
+        target: writes, in the caller's transaction.
+        relation: the table to write to.
+        columns: its columns.
+        binary: raw binary COPY; else text.
+
+    Raises:
+        SourceReadError: the source failed.
+        asyncpg.PostgresError: the target refused a row, or its connection failed.
+    """
+    form: Literal["binary", "text"] = "binary" if binary else "text"
+    pipe = _Pipe()
+    reading = asyncio.create_task(_read(source, query, pipe, form))
+    try:
+        schema = relation.schema if relation.schema != "pg_temp" else None
+        status = await target.copy_to_table(
+            relation.name, source=pipe, columns=columns, schema_name=schema, format=form
+        )
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    return Sent(int(status.split()[-1]), pipe.bytes)
+
+
+async def _read(source: asyncpg.Connection, query: str, pipe: _Pipe, form: Literal["binary", "text"]) -> None:
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        await source.copy_from_query(query, output=pipe.put, format=form)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        failed = SourceReadError(str(error))
+        failed.__cause__ = error
+        await pipe.end(failed)
+    else:
+        await pipe.end(None)

@@ -1,0 +1,53 @@
+"""The one place where identifiers and literals are quoted for SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+def quote_ident(name: str) -> str:
+    """Return ``name`` as a quoted identifier; always quoted, so that no list of keywords is needed.
+
+    Raises:
+        ValueError: the name is empty or holds a zero byte, which no identifier can.
+    """
+    if not name or "\0" in name:
+        raise ValueError(f"not an identifier: {name!r}")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """Return ``value`` as a string literal that means the same under every ``standard_conforming_strings``.
+
+    Raises:
+        ValueError: the value holds a zero byte, which Postgres cannot store.
+    """
+    if "\0" in value:
+        raise ValueError("a text value cannot hold a zero byte")
+    escaped = value.replace("'", "''")
+    if "\\" not in value:
+        return f"'{escaped}'"
+    escaped = escaped.replace("\\", "\\\\")
+    return f" E'{escaped}'"
+
+
+def quote_idents(names: Iterable[str]) -> str:
+    """Return names as a comma-separated list of quoted identifiers."""
+    return ", ".join(quote_ident(name) for name in names)
+
+
+@dataclass(frozen=True, order=True)
+class Relation:
+    """A table, view or sequence by its schema and name."""
+
+    schema: str
+    name: str
+
+    @property
+    def sql(self) -> str:
+        """The qualified, quoted name."""
+        return f"{quote_ident(self.schema)}.{quote_ident(self.name)}"
+
+    def __str__(self) -> str:
+        return f"{self.schema}.{self.name}"
