@@ -68,9 +68,7 @@ async def probe(url: str, *, timeout: float = 5.0) -> ProbeResult:
     return ProbeResult(url, status, _since(started), summary=summary, body=text)
 
 
-async def wait_until_healthy(
-    url: str, process: RunningProcess, *, limit: float, interval: float = 0.25
-) -> ProbeResult:
+async def wait_until_healthy(url: str, process: RunningProcess, *, limit: float, interval: float = 0.25) -> ProbeResult:
     """Probe every ``interval`` seconds until the app answers well, for at most ``limit`` seconds.
 
     Raises:
@@ -94,8 +92,7 @@ async def wait_until_healthy(
 def _ended_early(process: RunningProcess) -> CommandFailedError:
     return CommandFailedError(
         f"{process.argv[0]} ended before it answered",
-        happened=f"`{' '.join(process.argv)}` ended with exit code {process.exit_code} "
-        f"after {process.seconds:.1f} s.",
+        happened=f"`{' '.join(process.argv)}` ended with exit code {process.exit_code} after {process.seconds:.1f} s.",
         unchanged="Nothing was changed by asking; the app is not running.",
         remedy="Read its last lines below, put right what they name, and try again.",
         details="\n".join(process.tail[-30:]),

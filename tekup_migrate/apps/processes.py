@@ -36,8 +36,7 @@ class Finished:
         if self.exit_code != 0:
             raise CommandFailedError(
                 f"{self.argv[0]} failed",
-                happened=f"`{' '.join(self.argv)}` ended with exit code {self.exit_code} "
-                f"after {self.seconds:.1f} s.",
+                happened=f"`{' '.join(self.argv)}` ended with exit code {self.exit_code} after {self.seconds:.1f} s.",
                 unchanged="Nothing beyond what the command itself did.",
                 remedy="Read its last lines below, put right what they name, and try again.",
                 details="\n".join(self.tail[-30:]),
