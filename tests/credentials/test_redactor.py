@@ -104,6 +104,31 @@ def test_what_is_no_secret_stays() -> None:
     assert Redactor([held("correct horse")]).redact(plain) == plain
 
 
+@pytest.mark.parametrize(
+    "plain",
+    ["http://127.0.0.1:3002/users/@me", "https://a.b:443/@x/y", "http://h:80?q=a@b.c", "a:b@c", "npm i @x/y:1@2"],
+)
+def test_a_port_is_no_password(plain: str) -> None:
+    assert Redactor().redact(plain) == plain
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://u:3000/x@h/d", "redis://:hunter@h:6379", "amqp+ssl://u:hunter@h", "\\npostgres://u:hunter@h"]
+)
+def test_a_password_in_any_url_is_replaced(url: str) -> None:
+    redacted = Redactor().redact(url)
+    assert "hunter" not in redacted
+    assert "3000" not in redacted
+    assert "‹password, " in redacted
+
+
+@pytest.mark.parametrize("text", ["a" * 300_000, "a://" * 75_000, "a://b:" * 50_000, "eyJ." * 75_000, "x@" * 150_000])
+def test_no_text_takes_quadratic_time(text: str) -> None:
+    started = time.perf_counter()
+    Redactor([held("correct horse")]).redact(text)
+    assert time.perf_counter() - started < 3
+
+
 def test_redacting_twice_changes_nothing_more() -> None:
     redactor = Redactor([held(VALUE)])
     once = redactor.redact(f"postgresql://u:{quote(VALUE, safe='')}@host/db {VALUE}")
