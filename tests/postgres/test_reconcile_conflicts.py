@@ -41,7 +41,7 @@ async def test_without_a_decision_nothing_is_touched_and_every_difference_is_sho
     kinds = sorted((row.key[0][1], row.kind) for row in outcome.samples if row.kind is not DifferenceKind.CHANGED)
     assert kinds == [("4", DifferenceKind.ONLY_SOURCE), ("5", DifferenceKind.ONLY_TARGET)]
     changed = next(row for row in outcome.samples if row.key == (("id", "1"),))
-    assert [(c.name, c.source, c.target) for c in changed.columns][0] == ("body", "source", "target")
+    assert next((c.name, c.source, c.target) for c in changed.columns) == ("body", "source", "target")
 
 
 async def test_without_a_decision_rows_only_on_the_source_are_copied(settled: Pair) -> None:

@@ -25,8 +25,9 @@ TABLES = """
     ALTER TABLE books DISABLE TRIGGER sleeping
 """
 STATES = """
-    SELECT string_agg(tgrelid::regclass || '.' || tgname || '=' || tgenabled::text, ' ' ORDER BY tgrelid::regclass::text, tgname)
-    FROM pg_trigger WHERE NOT tgisinternal
+    SELECT string_agg(shown, ' ' ORDER BY shown)
+    FROM (SELECT tgrelid::regclass || '.' || tgname || '=' || tgenabled::text AS shown
+          FROM pg_trigger WHERE NOT tgisinternal)
 """
 RELATIONS = [Relation("public", "books"), Relation("public", "authors")]
 

@@ -74,7 +74,8 @@ async def test_columns_in_another_order_and_enums_of_another_name_are_copied_by_
         "CREATE TYPE mood AS ENUM ('calm', 'keen'); CREATE TABLE samples (id int PRIMARY KEY, a mood, b text)"
     )
     await sides.on_target(
-        "CREATE TYPE my_mood AS ENUM ('keen', 'new', 'calm'); CREATE TABLE samples (b text, a my_mood, id int PRIMARY KEY)"
+        "CREATE TYPE my_mood AS ENUM ('keen', 'new', 'calm'); "
+        "CREATE TABLE samples (b text, a my_mood, id int PRIMARY KEY)"
     )
     await sides.on_source("INSERT INTO samples VALUES (1, 'calm', 'x'), (2, 'keen', NULL)")
     assert (await sides.reconcile("samples")).verdict is Verdict.PASSED
