@@ -1,41 +1,43 @@
-"""A whole table's rows and digest, equal in every database and Postgres version that holds the same rows."""
+"""A whole table's digest, equal in every database and Postgres version that holds the same rows."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
-from tekup_migrate.postgres.quoting import Relation, quote_ident
+from tekup_migrate.postgres.digest import Digest, RowDigests
+from tekup_migrate.postgres.keys import KeyRange
+from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.table import Column, Table
 from tekup_migrate.postgres.types import read_types
 
 if TYPE_CHECKING:
     import asyncpg
 
 
-async def digest_table(connection: asyncpg.Connection, relation: Relation) -> tuple[int, str]:
-    """Return a table's rows and digest, in the connection's transaction and under our pinned settings.
+async def digest_table(connection: asyncpg.Connection, relation: Relation) -> Digest:
+    """Return the digest of all rows of a table itself, in the connection's transaction and under pinned settings.
 
-    The digest covers every column of every row and does not depend on row order or OIDs: each row is an MD5 of its
-    columns' MD5s, and the rows' MD5s are added up as two 64-bit halves.
+    Unlike a table that is moved, one that is backed up may have no key and may have children, whose rows are theirs.
     """
-    columns = await connection.fetch(_COLUMNS, relation.schema, relation.name)
-    types = await read_types(connection, {column["type"] for column in columns})
-    parts = [
-        f"coalesce(pg_catalog.md5({types[column['type']].bytes_of(quote_ident(column['name']))}), '-')"
-        for column in columns
-    ]
-    row = f"pg_catalog.md5({' || '.join(parts)})" if parts else "pg_catalog.md5('')"
-    [(rows, high, low)] = await connection.fetch(_DIGEST.format(row=row, table=relation.sql))
-    return rows, hashlib.sha256(f"{rows} {high} {low}".encode()).hexdigest()
+    rows = await connection.fetch(_COLUMNS, relation.schema, relation.name)
+    types = await read_types(connection, {row["type"] for row in rows})
+    columns = tuple(
+        Column(
+            name=row["name"],
+            type=types[row["type"]],
+            typmod=-1,
+            not_null=False,
+            generated=False,
+            always_identity=False,
+            byte_ordered=False,
+        )
+        for row in rows
+    )
+    table = Table(relation=relation, columns=columns, keys=(), unique=(), rows=0, bytes=0)
+    digests = RowDigests(table=table, names=tuple(column.name for column in columns), key=())
+    found = await digests.buckets(connection, KeyRange(), 1)
+    return found.get(0, Digest())
 
-
-# OFFSET 0 keeps the planner from computing the row's digest twice.
-_DIGEST = """
-SELECT count(*),
-       coalesce(sum(('x' || left(h, 16))::bit(64)::bigint::numeric), 0)::text,
-       coalesce(sum(('x' || right(h, 16))::bit(64)::bigint::numeric), 0)::text
-FROM (SELECT {row} AS h FROM ONLY {table} OFFSET 0) AS digested
-"""
 
 _COLUMNS = """
 SELECT a.attname::text AS name, a.atttypid::bigint AS type

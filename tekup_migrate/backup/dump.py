@@ -15,7 +15,7 @@ from tekup_migrate import __version__
 from tekup_migrate.backup.access import open_access
 from tekup_migrate.backup.child import run_program
 from tekup_migrate.backup.contents import digest_table
-from tekup_migrate.backup.dump_failures import connection_lost, dump_failed
+from tekup_migrate.backup.dump_failures import connection_lost, dump_failed, table_locked
 from tekup_migrate.backup.folder import (
     dated_folder,
     finish,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 JOBS = 2
 """pg_dump's parallel workers. With its leader and our snapshot they are four connections, the most we hold a side."""
 
-_LOCK_WAIT = "60s"
+_LOCK_WAIT = "1min"
 _POLL_SECONDS = 0.25
 
 
@@ -126,11 +126,13 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
 async def _snapshot(request: BackupRequest) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
     import asyncpg  # noqa: PLC0415 - slow to import
 
-    connection = await connect(request.url, request.password)
+    connection = await connect(request.url, request.password, settings={"lock_timeout": _LOCK_WAIT})
     try:
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield connection, await connection.fetchval("SELECT pg_catalog.pg_export_snapshot()")
-    except (ConnectionError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except asyncpg.LockNotAvailableError as error:
+        raise table_locked(error, where=request.url.label) from error
+    except (ConnectionError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise connection_lost(error, where=request.url.label) from error
     finally:
         connection.terminate()
@@ -216,10 +218,16 @@ class _Dump:
         contents = []
         total = len(self.found.tables)
         for number, table in enumerate(self.found.tables, 1):
-            rows, digest = await digest_table(connection, table.relation)
-            progress.counted(table.oid, rows)
-            schema, name = table.relation.schema, table.relation.name
-            contents.append(TableContent(schema=schema, name=name, rows=rows, bytes=table.bytes, digest=digest))
+            digest = await digest_table(connection, table.relation)
+            progress.counted(table.oid, digest.rows)
+            content = TableContent(
+                schema=table.relation.schema,
+                name=table.relation.name,
+                rows=digest.rows,
+                bytes=table.bytes,
+                digest=str(digest),
+            )
+            contents.append(content)
             self.listen(Progress(label="digests", done=number, total=total, unit="tables"))
         return tuple(sorted(contents, key=lambda content: content.label))
 

@@ -7,6 +7,11 @@ from collections.abc import Sequence
 from tekup_migrate.backup.child import Finished
 from tekup_migrate.errors import CommandFailedError
 
+_LOCKED = (
+    "Another session holds a table locked, so that it could not be read.",
+    "Wait until schema changes on the database have ended, then try again.",
+)
+_UNCHANGED = "The unfinished folder was removed; no database and no earlier backup was changed."
 _CAUSES = (
     (
         ("password authentication failed", "no password supplied"),
@@ -18,11 +23,7 @@ _CAUSES = (
         "The disk is full.",
         "Free some space, or name a folder on another disk.",
     ),
-    (
-        ("lock timeout", "could not obtain lock", "lock not available"),
-        "Another session holds a table locked, so that it could not be read.",
-        "Wait until schema changes on the database have ended, then try again.",
-    ),
+    (("lock timeout", "could not obtain lock", "lock not available"), *_LOCKED),
     (
         ("permission denied", "row-level security", "row security"),
         "The role may not read everything that is to be backed up.",
@@ -61,7 +62,7 @@ def dump_failed(finished: Finished, *, where: str, relayed: Sequence[str] = ()) 
     return CommandFailedError(
         f"The backup of {where} failed",
         happened=happened,
-        unchanged="The unfinished folder was removed; no database and no earlier backup was changed.",
+        unchanged=_UNCHANGED,
         remedy=remedy,
         details="\n".join([*(errors or finished.said.splitlines()[-10:]), *dict.fromkeys(relayed)]),
     )
@@ -72,9 +73,17 @@ def connection_lost(error: BaseException, *, where: str) -> CommandFailedError:
     return CommandFailedError(
         f"The backup of {where} failed",
         happened="The connection that held the backup's snapshot was lost.",
-        unchanged="The unfinished folder was removed; no database and no earlier backup was changed.",
+        unchanged=_UNCHANGED,
         remedy="Check the network and the project's state in the dashboard, then try again.",
         details=f"{type(error).__name__}: {error}",
+    )
+
+
+def table_locked(error: BaseException, *, where: str) -> CommandFailedError:
+    """Return the error for a table that another session did not let go of within a minute."""
+    happened, remedy = _LOCKED
+    return CommandFailedError(
+        f"The backup of {where} failed", happened=happened, unchanged=_UNCHANGED, remedy=remedy, details=str(error)
     )
 
 

@@ -10,6 +10,7 @@ from tekup_migrate.envfiles.diff import file_change
 from tekup_migrate.envfiles.former import FormerFile, restore
 from tekup_migrate.envfiles.rewrite import EnvRewrite, plan_rewrite, read_bytes, read_values, real_path, write
 from tekup_migrate.phases.access import url_of
+from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
 from tekup_migrate.plan import App, EnvFile, Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Preview, Remark, Step, Undo, Verdict
 
@@ -57,6 +58,9 @@ class RewriteEnv(Step):
     async def apply(self, context: Context) -> None:
         """Keep the former bytes sealed, then write."""
         seal = await context.secrets.seal()
+        if context.plan.moves_of(self.app):
+            # From here on the app may write to the target: its rows are no longer only our copy.
+            note_cut_over(context, self.app)
         for file, rewrite in zip(self._files(context), await self._rewrites(context), strict=True):
             if not rewrite.changed:
                 continue
@@ -91,6 +95,7 @@ class RewriteEnv(Step):
             sealed = context.memory.recall(self._key(file))
             if sealed is not None and restore(FormerFile.unsealed(sealed, seal)):
                 context.ran("file", "put back as it was", str(self._path(context, file)))
+        forget_cut_over(context, self.app)
 
     def _key(self, file: EnvFile) -> str:
         return f"{self.id}:{file.path}"

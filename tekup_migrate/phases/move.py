@@ -1,0 +1,19 @@
+"""Phase kind ``move``: an app's tables move from the source to the target, and the app follows."""
+
+from __future__ import annotations
+
+from tekup_migrate.phases.answering import Answers
+from tekup_migrate.phases.env import RewriteEnv
+from tekup_migrate.phases.rows import CopyRows, FinalPass
+from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.steps import Step
+
+
+def move_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
+    """Return the steps of a move phase."""
+    return (
+        CopyRows(plan, phase),
+        FinalPass(plan, phase),
+        RewriteEnv(plan, phase),
+        Answers(plan, phase, phase.app, name="answers"),
+    )
