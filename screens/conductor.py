@@ -14,7 +14,7 @@ from typing import Protocol
 from screens.board import Board
 from screens.wording import clock
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.events import OutputLine, Ran, StepState
+from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
 from tekup_migrate.runner import Ending, Outcome
@@ -245,6 +245,9 @@ def standing(board: Board) -> tuple[str, ...]:
     status = board.status
     if status is not None and status.state is StepState.PAUSED:
         lines.append(f"“{status.title}” is begun and not finished; resuming looks at the world first, then goes on.")
+        for table in board.tables.values():
+            verified = table.chunks_in(ChunkState.VERIFIED)
+            lines.append(f"{table.table}: {verified} of {len(table.chunks)} chunks are verified on the target.")
     elif status is not None and status.state is StepState.WAITING:
         lines.append(f"“{status.title}” was not applied: nothing of it was changed.")
     lines.append("Nothing is running now.")

@@ -24,11 +24,13 @@ class FramedScreen(Screen[None]):
 
     Attributes:
         COMMANDS_SHOWN: what the key bar shows.
+        COMMANDS_HELPED: what only the help shows, for want of room.
         HAS_RAIL: whether the rail stands at the left.
         IS_READER: whether it lies over another screen and Escape takes it away.
     """
 
     COMMANDS_SHOWN: ClassVar[Sequence[Command]] = ()
+    COMMANDS_HELPED: ClassVar[Sequence[Command]] = ()
     HAS_RAIL: ClassVar[bool] = True
     IS_READER: ClassVar[bool] = False
 

@@ -24,7 +24,8 @@ class HubScreen(FramedScreen):
     """Where the operator starts, comes back to, and sees everything at once."""
 
     CSS_PATH = "hub.tcss"
-    COMMANDS_SHOWN = (START, PAUSE, PHASE, EVIDENCE, LOG, ROLL_BACK, CRITERIA, HELP, QUIT)
+    COMMANDS_SHOWN = (START, PAUSE, PHASE, EVIDENCE, LOG, ROLL_BACK, HELP, QUIT)
+    COMMANDS_HELPED = (CRITERIA,)
     HAS_RAIL = False
     AUTO_FOCUS = "StepList"
 

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens import marks
-from screens.commands import EVIDENCE, HELP, HUB, LOG, PAUSE, QUIT, ROLL_BACK, START
+from screens.commands import CRITERIA, EVIDENCE, HELP, HUB, LOG, PAUSE, QUIT, ROLL_BACK, START
 from screens.conductor import Stance, standing
 from screens.desk import Desk
 from screens.framed import FramedScreen
@@ -28,6 +28,7 @@ class PhaseScreen(FramedScreen):
 
     CSS_PATH = "phase.tcss"
     COMMANDS_SHOWN = (START, PAUSE, EVIDENCE, LOG, ROLL_BACK, HUB, HELP, QUIT)
+    COMMANDS_HELPED = (CRITERIA,)
     AUTO_FOCUS = "LogPanel"
 
     def __init__(self, desk: Desk, phase: Phase) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Generic, TypeVar
 
-from textual import events, on
+from textual import events
 from textual._time import get_time
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,7 +20,6 @@ from screens.widgets.room import Room, is_cramped
 T = TypeVar("T")
 
 DEAF_SECONDS = 0.4
-_LOW = 34
 
 
 class Dialog(ModalScreen[T], Generic[T]):
@@ -103,8 +102,13 @@ class Dialog(ModalScreen[T], Generic[T]):
     def on_resize(self, event: events.Resize) -> None:
         """Fit the new size: the body scrolls, what carries the decision does not."""
         self.query_one(Room).fit(event.size)
-        self.set_class(event.size.height < _LOW, "-low")
         self.call_after_refresh(self._fit_body, event.size.height)
+
+    def on_mount(self) -> None:
+        """Keep the count of hidden lines true, whatever scrolls or changes the body."""
+        body = self.query_one("#body", VerticalScroll)
+        for changing in ("scroll_y", "virtual_size", "show_vertical_scrollbar"):
+            self.watch(body, changing, self._tell_more_soon, init=False)
 
     def action_withdraw(self) -> None:
         """Answer nothing now."""
@@ -114,11 +118,8 @@ class Dialog(ModalScreen[T], Generic[T]):
         """Scroll the body by some lines."""
         body = self.query_one("#body", VerticalScroll)
         body.scroll_relative(y=lines, animate=False)
-        self.call_after_refresh(self._tell_more)
 
-    @on(events.MouseScrollDown)
-    @on(events.MouseScrollUp)
-    def _tell_more_after_scrolling(self) -> None:
+    def _tell_more_soon(self) -> None:
         self.call_after_refresh(self._tell_more)
 
     def _painted(self) -> None:

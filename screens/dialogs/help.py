@@ -63,7 +63,8 @@ def help_for(screen: Screen[object], desk: Desk) -> HelpDialog:
     if isinstance(screen, Dialog):
         return HelpDialog((*screen.keys, *_EVERYWHERE), subject=subject, why=screen.why or why)
     keys: list[tuple[str, str]] = []
-    for command in screen.COMMANDS_SHOWN if isinstance(screen, FramedScreen) else ():
+    shown = (*screen.COMMANDS_SHOWN, *screen.COMMANDS_HELPED) if isinstance(screen, FramedScreen) else ()
+    for command in shown:
         reason = desk.why_not(command.name)
         keys.append((command.shown, f"{command.tells} Not now: {reason}" if reason else command.tells))
     return HelpDialog((*keys, *_EVERYWHERE), subject=subject, why=why)

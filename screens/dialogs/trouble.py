@@ -76,7 +76,6 @@ class TroubleDialog(Dialog[tuple[Wayout, str]]):
             self.action_withdraw()
         elif name == "details":
             self.toggle_class("-unfolded")
-            self.call_after_refresh(self._tell_more)
         elif self._step_title and name == "again":
             self.dismiss((Wayout.AGAIN, ""))
         elif self._step_title and name == "skip":

@@ -23,8 +23,7 @@ class Choice(Static):
     Choice:hover { background: $primary-muted; }
     Choice:focus { text-style: bold reverse; }
     Choice.-danger { color: $text-error; }
-    Choice.-off, .-deaf Choice { text-style: dim; }
-    .-deaf Choice:focus { text-style: dim reverse; }
+    Choice.-off { text-style: dim; }
     """
 
     class Taken(Message):

@@ -8,11 +8,10 @@ from textual.content import Content
 from textual.widgets import Static
 
 from screens.board import Board, TableTrack
-from screens.wording import amount, bar, count, fitted, lasted, one_line, sparkline
+from screens.widgets.progress_lines import measured
+from screens.wording import amount, count, lasted, one_line, sparkline
 from tekup_migrate.events import ChunkState
 
-_LABEL_CELLS = 22
-_BAR_CELLS = 28
 _CELLS = {
     ChunkState.DIFFERS: ("✗", "bold $text-error"),
     ChunkState.COPYING: ("▣", "$text-primary"),
@@ -27,7 +26,7 @@ class ChunkMap(Static):
     """Two lines per table: its rows verified, and one cell per chunk or per equal group of chunks."""
 
     DEFAULT_CSS = """
-    ChunkMap { height: auto; }
+    ChunkMap { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, board: Board, *, id: str | None = None) -> None:
@@ -41,7 +40,7 @@ class ChunkMap(Static):
         if not tables:
             return
         cells = max(20, self.size.width)
-        lines = [line for table in tables for line in (_bar_of(table), _cells_of(table, cells))]
+        lines = [line for table in tables for line in (_bar_of(table, cells), _cells_of(table, cells))]
         self.update(Content("\n").join([*lines, _legend(), *self._speed(tables)]))
 
     def _speed(self, tables: Sequence[TableTrack]) -> list[Content]:
@@ -60,17 +59,12 @@ def _is_whole(table: TableTrack) -> bool:
     return bool(table.chunks) and table.chunks_in(ChunkState.VERIFIED) == len(table.chunks)
 
 
-def _bar_of(table: TableTrack) -> Content:
+def _bar_of(table: TableTrack, cells: int) -> Content:
     known = sum(chunk.rows for chunk in table.chunks.values())
     verified = table.rows_in(ChunkState.VERIFIED)
     total = known if _is_whole(table) else max(table.rows, known)
     share = verified / total if total else float(_is_whole(table))
-    return Content.assemble(
-        (fitted(one_line(table.table), _LABEL_CELLS), "bold"),
-        "  ",
-        (bar(share, _BAR_CELLS), "$text-success" if share >= 1 else "$text-primary"),
-        f" {int(share * 100):3} %  {count(verified)} / {count(total)}",
-    )
+    return measured(one_line(table.table), share, f"{count(verified)} / {count(total)}", cells)
 
 
 def _cells_of(table: TableTrack, cells: int) -> Content:

@@ -22,7 +22,6 @@ class HeaderLine(Vertical):
     HeaderLine #title { width: 1fr; text-wrap: nowrap; text-overflow: ellipsis; }
     HeaderLine #clock, HeaderLine #world { width: auto; padding-left: 2; }
     HeaderLine #fold { display: none; height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    .-narrow HeaderLine #fold { display: block; }
     """
 
     def __init__(self, desk: Desk) -> None:

@@ -20,7 +20,6 @@ class KeyHint(Static):
     KeyHint { width: auto; height: 1; padding: 0 1; }
     KeyHint:hover { background: $primary-muted; }
     KeyHint.-off { text-style: dim; }
-    .-narrow KeyHint { padding: 0 1 0 0; }
     """
 
     def __init__(self, command: Command, label: str) -> None:

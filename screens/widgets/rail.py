@@ -23,7 +23,6 @@ class Rail(VerticalScroll, can_focus=False):
     DEFAULT_CSS = """
     Rail { width: 42; height: 1fr; border: round $primary-muted; padding: 0 1; scrollbar-size-vertical: 1; }
     Rail .heading { color: $text-muted; margin-top: 1; }
-    .-narrow Rail { display: none; }
     """
 
     def __init__(self, desk: Desk) -> None:
