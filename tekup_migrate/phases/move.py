@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tekup_migrate.phases.answering import Answers
 from tekup_migrate.phases.env import RewriteEnv
-from tekup_migrate.phases.index import VectorIndexes
+
 from tekup_migrate.phases.rows import CopyRows, FinalPass
 from tekup_migrate.phases.schema import Attach, Compare, CreateTables
 from tekup_migrate.phases.writers import StopWriters
@@ -19,7 +19,7 @@ def move_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
         CreateTables(plan, phase),
         CopyRows(plan, phase),
         Attach(plan, phase),
-        VectorIndexes(plan, phase),
+
         StopWriters(plan, phase),
         FinalPass(plan, phase),
         RewriteEnv(plan, phase),
