@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tekup_migrate.phases.answering import Answers
 from tekup_migrate.phases.env import RewriteEnv
-
 from tekup_migrate.phases.rows import CopyRows, FinalPass
 from tekup_migrate.phases.schema import Attach, Compare, CreateTables
 from tekup_migrate.phases.writers import StopWriters

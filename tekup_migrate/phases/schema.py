@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -153,10 +152,11 @@ class _SchemaStep(Step):
         made = self._created(context)
         kinds = {kind: sum(entry.key.kind is kind for entry in made) for kind in Kind}
         counts = ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
+        wrong = (*(_line(item) for item in found.conflicts), *(f"still to run: {statement.sql}" for statement in left))
         return Evidence(
-            verdict=Verdict.DIFFERS if left or found.conflicts else Verdict.PASSED,
-            summary=f"{len(left)} statements are still to run" if left else f"as at the source: {counts or 'nothing new'}",
-            facts=tuple(statement.sql for statement in left) or tuple(str(entry.key) for entry in made),
+            verdict=Verdict.DIFFERS if wrong else Verdict.PASSED,
+            summary=f"{len(wrong)} things are not as at the source" if wrong else f"made: {counts or 'nothing new'}",
+            facts=wrong or tuple(str(entry.key) for entry in made),
             figures=(Figure("objects created", len(made)),),
         )
 
