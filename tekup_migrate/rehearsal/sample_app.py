@@ -198,10 +198,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     config = read_config(options.config)
     folder: Path = options.config.resolve().parent
-    if options.worker and config.worker is not None:
-        return asyncio.run(run_until_told(work(config.worker, read_environment(folder / config.worker.env))))
-    environment = read_environment(folder / config.env)
-    return asyncio.run(run_until_told((check if options.check else serve)(config, environment)))
+    try:
+        if options.worker and config.worker is not None:
+            return asyncio.run(run_until_told(work(config.worker, read_environment(folder / config.worker.env))))
+        environment = read_environment(folder / config.env)
+        return asyncio.run(run_until_told((check if options.check else serve)(config, environment)))
+    except (OSError, LookupError) as error:
+        print(f"{config.application_name} cannot start: {error}", file=sys.stderr)  # noqa: T201
+        return 1
 
 
 if __name__ == "__main__":
