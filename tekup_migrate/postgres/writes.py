@@ -52,7 +52,7 @@ async def _counts(connection: asyncpg.Connection, relations: Sequence[Relation])
         """
         SELECT schemaname, relname, n_tup_ins + n_tup_upd + n_tup_del AS written
         FROM pg_catalog.pg_stat_all_tables
-        WHERE (schemaname, relname) IN (SELECT s, t FROM pg_catalog.unnest($1::text[], $2::text[]) AS wanted(s, t))
+        WHERE (schemaname, relname) IN (SELECT s, t FROM unnest($1::text[], $2::text[]) AS wanted(s, t))
         """,
         [relation.schema for relation in relations],
         [relation.name for relation in relations],
