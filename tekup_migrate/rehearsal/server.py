@@ -37,6 +37,7 @@ SERVER_BYTES = 400 * 1024 * 1024
 """Room that one server needs before any rows: its cluster, its write-ahead log and the copied programs."""
 
 _PORT_ATTEMPTS = 5
+_PORTS = range(20_000, 30_000)
 _START_LIMIT_SECONDS = 60
 
 
@@ -171,11 +172,25 @@ def require_room(path: Path, room: int) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port of the loopback address that nobody listens on right now.
+
+    It lies below the ports that systems give to outgoing connections (Linux: from 32768, others: from 49152),
+    so that no connection of ours takes it before it is listened on.
+    """
+    for _ in range(_PORT_ATTEMPTS * 20):
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise MigrationError(
+        "No free port was found",
+        happened=f"Of {_PORT_ATTEMPTS * 20} ports between {_PORTS.start} and {_PORTS.stop}, none could be used.",
+        unchanged="No server was started.",
+        remedy="Look at what listens on so many ports of this machine, or what forbids listening.",
+    )
 
 
 async def _make_cluster(server: EmbeddedServer, *, durable: bool) -> None:
