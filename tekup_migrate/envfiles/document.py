@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tekup_migrate.envfiles.errors import EnvFileError, UnsafeValueError
+from tekup_migrate.envfiles.errors import EnvFileError, UnsafeValueError, shown_key
 from tekup_migrate.envfiles.spelling import Quote, spell
 
 BOM = "\ufeff"
@@ -50,7 +50,7 @@ class EnvEntry:
     assigned: bool
 
     def __repr__(self) -> str:
-        return f"EnvEntry({self.key!r}, line={self.line})"
+        return f"EnvEntry({shown_key(self.key)!r}, line={self.line})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class EnvDocument:
         """Say where a usual reader reads this file differently from python-dotenv."""
         if not self.text.startswith(BOM) or not self.entries:
             return ()
-        first = self.entries[0].key
+        first = shown_key(self.entries[0].key)
         return (f"The file begins with a byte-order mark: Vite does not see its first key, {first}.",)
 
     def _spelled(self, entry: EnvEntry, value: str) -> str:

@@ -97,7 +97,7 @@ async def undo_branch(repository: Repository, record: BranchRecord) -> BranchUnd
     head = await repository.head()
     own = await own_commits(repository, record)
     if head.branch == record.branch and record.former.branch != record.branch:
-        _require_no_operation(repository)
+        repository.require_no_operation()
         await _check_former(repository, record)
         await _switch_back(repository, record.former)
     deleted = await _delete_branch(repository, record) if record.made and not own else False
@@ -107,7 +107,7 @@ async def undo_branch(repository: Repository, record: BranchRecord) -> BranchUnd
 
 
 async def _check_ready(repository: Repository, branch: str, run: str) -> None:
-    _require_no_operation(repository)
+    repository.require_no_operation()
     conflicted = [entry.path for entry in await repository.status() if entry.conflicted]
     if conflicted:
         raise GitError(
@@ -134,18 +134,6 @@ async def _check_ready(repository: Repository, branch: str, run: str) -> None:
                 unchanged="Nothing was changed.",
                 remedy="Switch that work tree to another branch, or name another branch in the plan.",
             )
-
-
-def _require_no_operation(repository: Repository) -> None:
-    operation = repository.operation_in_progress()
-    if operation is None or operation == "bisect":
-        return
-    raise GitError(
-        f"A {operation} is under way",
-        happened=f"The repository is in the middle of a {operation}.",
-        unchanged="Nothing was changed.",
-        remedy=f"Finish it (git {operation} --continue) or give it up (--abort), and try again.",
-    )
 
 
 def _branch_exists(branch: str) -> GitError:

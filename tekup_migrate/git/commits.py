@@ -49,14 +49,7 @@ async def commit_paths(
         LeakError: a secret would get into the history; a commit into which a hook put one is taken back.
         GitError: a path may not be committed, a hook rejected the commit, or git refused.
     """
-    operation = repository.operation_in_progress()
-    if operation is not None and operation != "bisect":
-        raise GitError(
-            f"A {operation} is under way",
-            happened=f"A commit now would become part of the {operation}.",
-            unchanged="Nothing was staged and nothing was committed.",
-            remedy=f"Finish the {operation} or give it up, and try again.",
-        )
+    repository.require_no_operation()
     changed = [entry.path for entry in await require_stageable(repository, paths, allowed=allowed)]
     if not changed:
         return await _made_before(repository, paths, message)
@@ -87,6 +80,7 @@ async def undo_commit(repository: Repository, record: CommitRecord) -> None:
     head = await repository.head()
     if head.sha == record.parent:
         return
+    repository.require_no_operation()
     if head.sha != record.sha:
         raise WorldChangedError(
             "The commit is no longer the last one",

@@ -207,6 +207,18 @@ class Repository:
         """Return the operation the user has begun and not ended ("merge", "rebase", …), or None."""
         return next((operation for name, operation in _OPERATIONS.items() if (self.git_dir / name).exists()), None)
 
+    def require_no_operation(self) -> None:
+        """Raise ``GitError`` when a merge, rebase or the like is under way; a bisection is not in the way."""
+        operation = self.operation_in_progress()
+        if operation is None or operation == "bisect":
+            return
+        raise GitError(
+            f"A {operation} is under way",
+            happened=f"{self.root.name} is in the middle of a {operation}.",
+            unchanged="Nothing was changed.",
+            remedy=f"Finish it (git {operation} --continue) or give it up (--abort), and try again.",
+        )
+
 
 def _parse_worktrees(lines: Sequence[str]) -> tuple[Worktree, ...]:
     found: list[Worktree] = []

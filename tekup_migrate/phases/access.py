@@ -46,9 +46,9 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
 @asynccontextmanager
 async def side_of(context: Context, project_id: str) -> AsyncIterator[Side]:
     """Hold a side (a few connections) of a project for the length of the block."""
-    async with Side(url_of(context, project_id), await context.secrets.password(project_id)) as side:
-        async with clear_errors(context, project_id):
-            yield side
+    password = await context.secrets.password(project_id)
+    async with Side(url_of(context, project_id), password) as side, clear_errors(context, project_id):
+        yield side
 
 
 @asynccontextmanager

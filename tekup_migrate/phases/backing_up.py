@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tekup_migrate.backup.dump import BackupRequest, backup_project
 from tekup_migrate.backup.manifest import Manifest
+from tekup_migrate.backup.verify import verify_archive
 from tekup_migrate.phases.access import label_of, url_of
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Command, Context, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
@@ -53,20 +54,19 @@ class BackUp(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Read the whole archive back and compare it with its manifest."""
-        from tekup_migrate.backup.verification import verify_archive
-
         folder = _folder(context, self.project)
         if folder is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
         findings = await verify_archive(folder)
         manifest = Manifest.load(folder)
+        size = f"{manifest.bytes / 1e6:.1f} MB"
         return Evidence(
             verdict=Verdict.DIFFERS if findings else Verdict.PASSED,
-            summary=f"{len(manifest.tables)} tables, {manifest.rows:,} rows, {manifest.bytes / 1e6:.1f} MB in {folder.name}",
+            summary=f"{len(manifest.tables)} tables, {manifest.rows:,} rows, {size} in {folder.name}",
             facts=(
                 *(str(finding) for finding in findings),
                 str(folder),
-                f"every file equals its SHA-256 in the manifest; pg_restore reads all of it"
+                "every file equals its SHA-256 in the manifest; pg_restore reads all of it"
                 if not findings
                 else "do not rely on this backup",
             ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -15,9 +16,11 @@ from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import run_check
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.backing_up import backup_of
-from tekup_migrate.phases.publishing import text_diff
+from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan, Prisma
+from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.steps import (
+    Action,
     Command,
     Context,
     Danger,
@@ -30,6 +33,18 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+# An enum that a table uses goes or stays with that table, which is predicted by itself.
+_UNUSED_ENUMS = """
+    SELECT n.nspname, t.typname
+    FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'e' AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+        WHERE a.atttypid = t.oid AND c.relkind IN ('r', 'p'))
+"""
+
+if TYPE_CHECKING:
+    import asyncpg
 
 
 class _PrismaStep(Step):
@@ -63,19 +78,13 @@ class _PrismaStep(Step):
         """Return what a push would drop now."""
         schema = read_schema(self.app(context).directory / self.trait(context).schema)
         async with connected(context, context.plan.project_id("target")) as connection:
-            enums = await connection.fetch(
-                "SELECT n.nspname, t.typname FROM pg_catalog.pg_type AS t"
-                " JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace"
-                # An enum goes with its last table: one that a table outside the schema uses is covered by that table.
-                " WHERE t.typtype = 'e' AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS a"
-                " JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid WHERE a.atttypid = t.oid AND c.relkind IN ('r', 'p'))"
-            )
-            tables = await _tables(connection)
+            enums = await connection.fetch(_UNUSED_ENUMS)
+            tables = await inventory(connection)
         config = self.config(context)
         external = external_tables(config.read_text(encoding="utf-8")) if config.is_file() else frozenset()
         return predict_push(
             schema,
-            tables=[Existing(schema="public", name=name, rows=rows) for name, rows in tables.items()],
+            tables=[Existing(schema="public", name=table.name, rows=table.rows) for table in tables],
             enums=[Existing(schema=row[0], name=row[1]) for row in enums],
             external=external,
         )
@@ -98,12 +107,13 @@ class Protect(_PrismaStep):
         """Show the new file, or what the operator must put into the one that is there."""
         config, text = self.config(context), await self._text(context)
         note = f"Prisma ORM {SINCE} or newer honours this; older ones ignore it."
+        actions: tuple[Action, ...]
         if text is None:
             actions = (Remark("Nothing outside the app's own schema is in reach: nothing to do."),)
         elif config.exists() and context.memory.recall(self.id) is None:
-            actions = (Manual(f"Add these tables to {config} yourself:\n{text}"), Remark(note))  # type: ignore[assignment]
+            actions = (Manual(f"Add these tables to {config} yourself:\n{text}"), Remark(note))
         else:
-            actions = (FileChange(str(config), text_diff(b"", text.encode())), Remark(note))  # type: ignore[assignment]
+            actions = (FileChange(str(config), text_diff(b"", text.encode())), Remark(note))
         return Preview(
             title=self.title, target=str(config), verb="Write the config", undo=self.undo_note, actions=actions
         )
@@ -249,7 +259,7 @@ class Push(_PrismaStep):
     async def apply(self, context: Context) -> None:
         """Count every table, push."""
         async with connected(context, context.plan.project_id("target")) as connection:
-            counts = _Counts(await _tables(connection))
+            counts = _Counts(await _counts(connection))
         if context.memory.recall(self.id) is None:
             context.memory.remember(self.id, msgspec.json.encode(counts))
         await run_check(context, self.app(context), self.trait(context).push)
@@ -260,7 +270,7 @@ class Push(_PrismaStep):
         if kept is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="not pushed yet")
         async with connected(context, context.plan.project_id("target")) as connection:
-            now = await _tables(connection)
+            now = await _counts(connection)
         before = msgspec.json.decode(kept, type=_Counts).tables
         lost = [
             f"{name}: {rows} → {now.get(name, 'gone')}" for name, rows in before.items() if now.get(name, -1) < rows
@@ -288,7 +298,5 @@ def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) 
     )
 
 
-async def _tables(connection: object) -> dict[str, int]:
-    from tekup_migrate.postgres.catalog import inventory
-
-    return {table.name: table.rows for table in await inventory(connection)}  # type: ignore[arg-type]
+async def _counts(connection: asyncpg.Connection) -> dict[str, int]:
+    return {table.name: table.rows for table in await inventory(connection) if table.counted}

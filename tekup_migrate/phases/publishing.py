@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 import msgspec
 
 from tekup_migrate.credentials.leaks import leaks_in_text
 from tekup_migrate.git.commits import CommitRecord, commit_paths, undo_commit
-from tekup_migrate.git.push import PushRecord, preview_push, push, undo_push
+from tekup_migrate.git.push import PushRecord, push, push_preview, undo_push
 from tekup_migrate.git.repository import Repository
 from tekup_migrate.phases.prisma import own_config
+from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan
 from tekup_migrate.report.readme import with_section
 from tekup_migrate.steps import (
     Command,
     Context,
     Danger,
-    DiffLine,
     Evidence,
     FileChange,
     Preview,
@@ -111,20 +110,6 @@ def readme_lines(plan: Plan, app_id: str) -> tuple[str, ...]:
     if tables:
         lines += ["", "Tables: " + ", ".join(f"`{name}`" for name in tables) + "."]
     lines += ["", "Keys and passwords are in the project's dashboard, not in this repository."]
-    return tuple(lines)
-
-
-def text_diff(before: bytes, after: bytes) -> tuple[DiffLine, ...]:
-    """Return two versions of a document as a diff with three lines of context."""
-    old, new = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
-    lines: list[DiffLine] = []
-    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(3):
-        for tag, i1, i2, j1, j2 in group:
-            if tag == "equal":
-                lines += [DiffLine(" ", i1 + n + 1, j1 + n + 1, old[i1 + n]) for n in range(i2 - i1)]
-            else:
-                lines += [DiffLine("-", n + 1, 0, old[n]) for n in range(i1, i2)]
-                lines += [DiffLine("+", 0, n + 1, new[n]) for n in range(j1, j2)]
     return tuple(lines)
 
 
@@ -231,7 +216,7 @@ class Push(Step):
         """Show the remote and the commits."""
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
-        outgoing = await preview_push(repository, context.plan.branch, REMOTE)
+        outgoing = await push_preview(repository, context.plan.branch, REMOTE)
         commits = tuple(Remark(f"{commit.sha[:12]} {commit.subject}") for commit in outgoing.commits)
         command = ("git", "push", "--set-upstream", REMOTE, context.plan.branch)
         return Preview(
@@ -255,7 +240,7 @@ class Push(Step):
     async def verify(self, context: Context) -> Evidence:
         """Ask the remote where its branch is."""
         app: App = context.plan.apps[self.app]
-        outgoing = await preview_push(await Repository.open(app.directory), context.plan.branch, REMOTE)
+        outgoing = await push_preview(await Repository.open(app.directory), context.plan.branch, REMOTE)
         good = outgoing.up_to_date
         return Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,

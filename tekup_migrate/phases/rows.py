@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Struct
 
 from tekup_migrate.phases.access import both_sides, label_of
-from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.postgres.digest import RowDigests
@@ -121,7 +121,8 @@ def conflict_question(outcome: TableOutcome) -> Question:
         title=f"{name} on the target holds rows of its own",
         text="\n".join(
             (
-                f"{tally.only_target} rows are only on the target, {tally.changed} differ, {tally.only_source} are missing.",
+                f"{tally.only_target} rows are only on the target, {tally.changed} differ,"
+                f" {tally.only_source} are missing.",
                 *clashes,
                 *(str(sample) for sample in outcome.samples),
             )
@@ -152,7 +153,8 @@ class CopyRows(_RowsStep):
         """Copy, and note what the source's rows digested to in the snapshot."""
         outcomes = await self.copy(context)
         copied = [
-            _Copied(outcome.move.target.name, str(outcome.tally.source), outcome.tally.source.rows) for outcome in outcomes
+            _Copied(outcome.move.target.name, str(outcome.tally.source), outcome.tally.source.rows)
+            for outcome in outcomes
         ]
         context.memory.remember(self.id, msgspec.json.encode(copied))
         remember_sent(context, self.id, outcomes)
@@ -170,7 +172,9 @@ class CopyRows(_RowsStep):
                 same = found == wanted[move.target.name].digest
                 good = good and same
                 rows = wanted[move.target.name].rows
-                lines.append(f"{move.target.name}: {rows:,} rows, digest {found[:24]}… " + ("equal" if same else "differs"))
+                lines.append(
+                    f"{move.target.name}: {rows:,} rows, digest {found[:24]}… " + ("equal" if same else "differs")
+                )
         return Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,
             summary=f"{sum(each.rows for each in wanted.values()):,} rows equal the source's snapshot"
@@ -261,8 +265,8 @@ def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
     for outcome in outcomes:
         tally = outcome.tally
         facts.append(
-            f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source, {tally.target.rows:,} at the target,"
-            f" {outcome.verdict.value}"
+            f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source,"
+            f" {tally.target.rows:,} at the target, {outcome.verdict.value}"
         )
         facts += [f"  {sample}" for sample in outcome.samples]
     rows = sum(outcome.tally.source.rows for outcome in outcomes)

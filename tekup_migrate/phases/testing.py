@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from tekup_migrate.apps.connections import ConnectionPeak, sample_connections
+from tekup_migrate.apps.connections import ConnectionPeak, count_connections, find_pool_errors
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import Answered, Answers, address, ask, running
 from tekup_migrate.phases.observation import Observation
@@ -48,15 +48,15 @@ class Together(Observation):
     async def verify(self, context: Context) -> Evidence:
         """Start all, ask all, count."""
         async with connected(context, context.plan.project_id("target")) as connection, AsyncExitStack() as stack:
-            for app in self.apps:
-                await stack.enter_async_context(running(context, app))
-            async with sample_connections(connection, interval=0.05) as sampler:
+            processes = [await stack.enter_async_context(running(context, app)) for app in self.apps]
+            async with count_connections(connection, interval=0.05) as sampler:
                 answers = await self._ask_all()
-            peak = sampler.peak
-        return self._evidence(answers, peak)
+            peak = sampler.result()
+            complaints = find_pool_errors(line for process in processes for line in process.tail)
+        return self._evidence(answers, peak, complaints)
 
-    def _evidence(self, answers: list[Answered], peak: ConnectionPeak) -> Evidence:
-        bad = [answer.line for answer in answers if not answer.good]
+    def _evidence(self, answers: list[Answered], peak: ConnectionPeak, complaints: tuple[str, ...]) -> Evidence:
+        bad = [*(answer.line for answer in answers if not answer.good), *complaints]
         enough = peak.within()
         verdict = Verdict.UNVERIFIED if enough is None or not answers else Verdict.DIFFERS
         if enough and answers and not bad:
@@ -64,11 +64,11 @@ class Together(Observation):
         slowest = max((answer.milliseconds for answer in answers), default=0.0)
         return Evidence(
             verdict=verdict,
-            summary=f"{len(answers) - len(bad)} of {len(answers)} answers good,"
-            f" {peak.total} of {peak.limits.usable} connections at most",
+            summary=f"{sum(answer.good for answer in answers)} of {len(answers)} answers good,"
+            f" {peak.total} of {peak.available} connections at most",
             facts=(
                 *bad,
-                *(f"{group.application or '(no name)'}: {group.connections} connections" for group in peak.groups),
+                *peak.lines,
                 f"{peak.samples} samples, slowest answer {slowest:.0f} ms",
             ),
             figures=(Figure("connections at most", peak.total), Figure("slowest answer", round(slowest, 1), "ms")),

@@ -11,6 +11,7 @@ from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import Chunk, ChunkSize, plan_chunks
+from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
 from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.keys import KeyRange
 from tekup_migrate.postgres.natural_keys import find_clashes
@@ -116,7 +117,7 @@ class _Reconcile:
         """Do the table."""
         began = time.monotonic()
         pair = await read_pair(self.source, self.target, self.move)
-        self._check_policy(pair)
+        await self._check_ages(pair)
         name, estimate = self.move.target.name, pair.source
         self.emit(TableStarted(table=name, rows=estimate.rows, bytes=estimate.bytes))
         for note in pair.notes:
@@ -283,16 +284,25 @@ class _Reconcile:
 
         return report
 
-    def _check_policy(self, pair: TablePair) -> None:
+    async def _check_ages(self, pair: TablePair) -> None:
+        """Refuse to settle by age where there is none, or where the two clocks that wrote it disagree."""
         if self.policy is not Policy.NEWEST:
             return
         if self.move.newest_by not in pair.names or not pair.key:
-            raise TableUnfitError(
-                f"{self.move.target} cannot be settled by age",
-                happened=f"It has no key, or no column {self.move.newest_by}.",
-                unchanged="No row was touched.",
-                remedy="Choose the source's or the target's rows instead.",
-            )
+            raise _not_by_age(self.move, f"It has no key, or no column {self.move.newest_by}.")
+        async with self.source.connection() as source, self.target.connection() as target:
+            apart = await clocks_apart(source, target)
+        if apart > MAX_CLOCK_SECONDS:
+            raise _not_by_age(self.move, f"The two servers' clocks are {apart:.0f} seconds apart.")
+
+
+def _not_by_age(move: TableMove, happened: str) -> TableUnfitError:
+    return TableUnfitError(
+        f"{move.target} cannot be settled by age",
+        happened=happened,
+        unchanged="No row was touched.",
+        remedy="Choose the source's or the target's rows instead.",
+    )
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.envfiles.errors import EnvFileError
 from tekup_migrate.envfiles.rewrite import EnvRewrite, plan_rewrite, write
 from tekup_migrate.errors import WorldChangedError
+from tests.keymaking import made_jwt, made_ref, made_secret_key
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions and symlinks")
 
@@ -85,16 +87,22 @@ def test_what_a_crash_left_behind_is_cleared_away(env_file: Path) -> None:
     assert list(env_file.parent.iterdir()) == [env_file]
 
 
-def test_nothing_is_written_when_python_dotenv_would_read_something_else(env_file: Path) -> None:
+@pytest.mark.parametrize("torn", [b"\nEXTRA=1", b"\nLAST='open", b"\nLAST=2", b"\nSERVICE_KEY"])
+def test_nothing_is_written_when_python_dotenv_would_read_something_else(env_file: Path, torn: bytes) -> None:
     good = planned(env_file)
-    torn = EnvRewrite(good.path, good.before, good.after + b"\nLAST='open\n", good.changed)
-    # As if our own reader had taken the torn line for something that python-dotenv does not.
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tekup_migrate.envfiles.document.EnvDocument.values", {"LAST": "1"})
-        with pytest.raises(EnvFileError, match="would not be read as intended"):
-            write(torn)
+    with pytest.raises(EnvFileError, match="would not be read as intended"):
+        write(replace(good, after=good.after + torn + b"\n'"))
     assert env_file.read_bytes() == BEFORE
     assert list(env_file.parent.iterdir()) == [env_file]
+
+
+def test_a_secret_alone_on_a_line_is_not_named_as_a_key(env_file: Path) -> None:
+    rewrite = planned(env_file)
+    stray = [made_secret_key(), made_jwt(ref=made_ref(), role="anon")]
+    env_file.write_bytes(BEFORE + f"\n{stray[0]}\n{stray[1]}\n".encode())
+    with pytest.raises(WorldChangedError) as caught:
+        write(rewrite)
+    assert not any(secret in str(caught.value) for secret in stray)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -259,3 +259,28 @@ async def test_a_name_that_is_not_utf8_is_kept(shell: Shell) -> None:
     work = await keep_work(await Repository.open(shell.root), run="r1")
     assert work.untracked is not None
     assert "latin\\346.txt" in shell.git("-c", "core.quotePath=true", "ls-tree", "--name-only", work.untracked.sha)
+
+
+async def test_a_work_tree_beside_the_main_one_is_branched_and_put_back(dirty: Shell, tmp_path: Path) -> None:
+    dirty.git("worktree", "add", "-q", "-b", "beside", str(tmp_path / "beside æ"))
+    beside = tmp_path / "beside æ"
+    (beside / "README.md").write_text("changed\n")
+    (beside / "loose.txt").write_text("loose\n")
+    repository = await Repository.open(beside)
+    before, refs = dirty.state(), dirty.git("for-each-ref")
+    record = await make_branch(repository, BRANCH, run="r1")
+    assert len(record.kept.refs) == 2
+    assert without_refs(dirty.state()) == without_refs(before)
+    await undo_branch(repository, record)
+    assert dirty.git("for-each-ref") == refs
+    assert (await repository.head()).branch == "beside"
+    assert (beside / "README.md").read_text() == "changed\n"
+
+
+async def test_undo_after_the_user_switched_away_deletes_the_branch_and_stays_there(shell: Shell) -> None:
+    repository = await Repository.open(shell.root)
+    record = await make_branch(repository, BRANCH, run="r1")
+    shell.git("switch", "-qc", "elsewhere")
+    undone = await undo_branch(repository, record)
+    assert undone.deleted
+    assert undone.head.branch == "elsewhere"

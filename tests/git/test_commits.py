@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
 
+import psutil
 import pytest
 
 from tekup_migrate.credentials.leaks import Leak, leaks_in_text
@@ -266,3 +268,38 @@ async def test_a_revert_that_a_hook_rejects_puts_the_files_back(dirty: Shell) ->
     with pytest.raises(GitError, match="did not make"):
         await revert_commit(repository, record, find=nothing)
     assert dirty.state() == before
+
+
+async def test_a_file_that_was_staged_whole_is_staged_again_after_the_undo(dirty: Shell) -> None:
+    dirty.git("add", ".env", "blåbær æøå.md")
+    repository = await Repository.open(dirty.root)
+    before = dirty.state()
+    paths = [".env", "blåbær æøå.md"]
+    record = await commit_paths(repository, paths, "x", allowed=paths, find=nothing)
+    assert record is not None
+    await undo_commit(repository, record)
+    assert dirty.state() == before
+
+
+async def test_nothing_is_committed_into_a_merge_that_is_under_way(dirty: Shell) -> None:
+    (dirty.root / ".git" / "MERGE_HEAD").write_text(dirty.git("rev-parse", "HEAD"))
+    with pytest.raises(GitError, match="merge is under way"):
+        await commit_paths(await Repository.open(dirty.root), [".env"], "x", allowed=[".env"], find=nothing)
+
+
+@posix_hooks
+async def test_a_cancelled_commit_leaves_no_hook_running_and_nothing_staged(dirty: Shell) -> None:
+    dirty.hook("pre-commit", 'echo $$ > ".git/hook pid"; sleep 60')
+    repository = await Repository.open(dirty.root)
+    before = dirty.state()
+    task = asyncio.create_task(commit_paths(repository, ["a b.txt"], "x", allowed=["a b.txt"], find=nothing))
+    file = dirty.root / ".git" / "hook pid"
+    async with asyncio.timeout(20):
+        while not (file.exists() and file.read_text().strip()):
+            await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not psutil.pid_exists(int(file.read_text()))
+    assert dirty.state() == before
+    assert not (dirty.root / ".git" / "index.lock").exists()

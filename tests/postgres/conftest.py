@@ -8,12 +8,18 @@ import pytest
 
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tests.postgres.sides import Pair
+from tests.servers import SharedServer
 
 
 @pytest.fixture
-async def sides(source_database: SupabaseDatabase, target_database: SupabaseDatabase) -> AsyncIterator[Pair]:
+async def sides(
+    source_database: SupabaseDatabase,
+    target_database: SupabaseDatabase,
+    source_server: SharedServer,
+    target_server: SharedServer,
+) -> AsyncIterator[Pair]:
     """A source on Postgres 16 and a target on Postgres 18, both empty."""
-    pair = Pair(source_database, target_database)
+    pair = Pair(source_database, target_database, (source_server, target_server))
     try:
         yield pair
     finally:

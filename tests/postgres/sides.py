@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from asyncpg import Connection, Record
+
 from tekup_migrate.events import ChunkChanged, Event
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.side import Side
-from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
 from tekup_migrate.steps import Gate
+from tests.servers import SharedServer
 
 
 def side(database: SupabaseDatabase) -> Side:
@@ -24,7 +29,11 @@ def connection_url(database: SupabaseDatabase) -> ConnectionUrl:
 class Pair:
     """Two databases with the same table, and what a test does with them."""
 
-    def __init__(self, source: SupabaseDatabase, target: SupabaseDatabase) -> None:
+    def __init__(
+        self, source: SupabaseDatabase, target: SupabaseDatabase, servers: tuple[SharedServer, SharedServer]
+    ) -> None:
+        self.servers = servers
+        self.extra_roles: list[str] = []
         self.source_database = source
         self.target_database = target
         self.source = side(source)
@@ -67,9 +76,41 @@ class Pair:
     def chunk_events(self) -> list[ChunkChanged]:
         return [event for event in self.events if isinstance(event, ChunkChanged)]
 
+    async def superuser_on_target(self) -> Connection[Record]:
+        """Connect to the target's database as the bootstrap superuser; the caller closes it."""
+        return await connect_as_superuser(self.servers[1].server, self.target_database.database)
+
+    async def without_silencing(self) -> None:
+        """Make the target's side log in as a role that may not set ``session_replication_role``."""
+        role = f"loader_{self.target_database.database}"
+        connection = await self.superuser_on_target()
+        try:
+            password = self.target_database.password.reveal().replace("'", "''")
+            await connection.execute(f"CREATE ROLE {role} LOGIN BYPASSRLS PASSWORD '{password}'")
+            await connection.execute(
+                f"GRANT ALL ON SCHEMA public TO {role}; GRANT USAGE ON SCHEMA extensions TO {role}"
+            )
+            for row in await connection.fetch(
+                "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+            ):
+                await connection.execute(f"ALTER TABLE {row[0]} OWNER TO {role}")
+        finally:
+            await connection.close()
+        self.extra_roles.append(role)
+        self.target = Side(replace(self.target.url, user=role), self.target_database.password)
+
     async def close(self) -> None:
         await self.source.close()
         await self.target.close()
+        if self.extra_roles:
+            connection = await self.superuser_on_target()
+            try:
+                for role in self.extra_roles:
+                    await connection.execute(
+                        f"REASSIGN OWNED BY {role} TO postgres; DROP OWNED BY {role}; DROP ROLE {role}"
+                    )
+            finally:
+                await connection.close()
 
 
 async def _execute(database: SupabaseDatabase, statement: str) -> None:
