@@ -42,7 +42,7 @@ class EvidenceScreen(FramedScreen):
         latest = sitting.journal.latest(sitting.run.id)
         steps = self.desk.board.steps.values()
         parts = [_account(status, latest[status.id]) for status in steps if status.id in latest]
-        nothing = Content.styled("Nothing is proved yet. Evidence appears here as steps end.", "$text-muted")
+        nothing = Content.styled("Nothing is proved yet. Evidence appears here as steps end.", "dim")
         self.query_one("#evidence-text", Static).update(Content("\n\n").join(parts) if parts else nothing)
 
 
@@ -51,7 +51,7 @@ def _account(status: StepStatus, entry: Entry) -> Content:
     seconds = f"  {lasted(entry.seconds)}" if entry.seconds else ""
     lines = [
         Content.assemble(
-            (f"{mark.glyph} {mark.word}", mark.style), (f"  {one_line(status.title)}", "bold"), (seconds, "$text-muted")
+            (f"{mark.glyph} {mark.word}", mark.style), (f"  {one_line(status.title)}", "bold"), (seconds, "dim")
         )
     ]
     evidence = entry.evidence
@@ -59,9 +59,9 @@ def _account(status: StepStatus, entry: Entry) -> Content:
         lines.append(Content("  " + one_line(evidence.summary)))
         lines += [Content("  · " + plain(fact)) for fact in evidence.facts]
         figures = "   ".join(f"{one_line(f.name)} {_figure(f.value, f.unit)}" for f in evidence.figures)
-        lines += [Content.styled("  " + figures, "$text-muted")] if figures else []
+        lines += [Content.styled("  " + figures, "dim")] if figures else []
     if entry.reason and (evidence is None or entry.reason != evidence.summary):
-        lines.append(Content.assemble(("  reason: ", "$text-muted"), plain(entry.reason)))
+        lines.append(Content.assemble(("  reason: ", "dim"), plain(entry.reason)))
     return Content("\n").join(lines)
 
 

@@ -54,7 +54,7 @@ class FinalScreen(FramedScreen):
                     (f"{mark.glyph} {mark.word:{marks.WORD_CELLS}} ", mark.style), (f"{number:2} {title}", "bold")
                 )
             )
-            lines += [Content.styled(_INDENT + plain(line), "$text-muted") for line in criterion.evidence]
+            lines += [Content.styled(_INDENT + plain(line), "dim") for line in criterion.evidence]
         self.query_one("#criteria-text", Static).update(Content("\n").join(lines))
         good = sum(criterion.verdict in _GOOD for criterion in judged)
         self.query_one("#reports", Static).update(self._reports(good, len(judged)))

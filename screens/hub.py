@@ -117,11 +117,11 @@ class HubScreen(FramedScreen):
         lines = [
             Content.assemble((one_line(status.title), "bold"), "  ", marks.of_step(status).content),
             Content.assemble(
-                (status.danger, marks.DANGERS[status.danger]), f" · {marks.UNDOS[status.undo]}", (note, "$text-muted")
+                (status.danger, marks.DANGERS[status.danger]), f" · {marks.UNDOS[status.undo]}", (note, "dim")
             ),
         ]
         if status.summary or status.reason:
             lines.append(Content(one_line(status.summary or status.reason)))
         if step is not None and step.why:
-            lines.append(Content.styled(one_line(step.why), "$text-muted"))
+            lines.append(Content.styled(one_line(step.why), "dim"))
         return Content("\n").join(lines)

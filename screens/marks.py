@@ -28,7 +28,7 @@ class Mark:
         return Content.styled(f"{self.glyph} {self.word}", self.style)
 
 
-_CALM = "$text-muted"
+_CALM = "dim"
 _GOOD = "$text-success"
 _LIVE = "bold $text-primary"
 _WARY = "$text-warning"

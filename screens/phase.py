@@ -88,7 +88,7 @@ class PhaseScreen(FramedScreen):
         if status is None or not self._is_present:
             mark = marks.of_phase(self.desk.board.steps_of(self.phase.id))
             where = f"  The run is at “{one_line(status.title)}”." if status is not None else "  Enter starts the run."
-            return Content.assemble(mark.content, (where, "$text-muted"), "\n")
+            return Content.assemble(mark.content, (where, "dim"), "\n")
         if self.desk.board.error is not None:
             return self._failure()
         if self.desk.conductor.stance is Stance.RESTING:
@@ -105,8 +105,8 @@ class PhaseScreen(FramedScreen):
         return Content.assemble(
             marks.of_step(status).content,
             (f"  {one_line(status.title)}", "bold"),
-            (spent, "$text-muted"),
-            (why, "$text-muted"),
+            (spent, "dim"),
+            (why, "dim"),
             (notice, "bold $text-warning"),
             "\n",
         )
@@ -124,11 +124,11 @@ class PhaseScreen(FramedScreen):
             return Content("")
         return Content.assemble(
             (f"✗ {one_line(error.title)}\n", "bold $text-error"),
-            ("Happened     ", "$text-muted"),
+            ("Happened     ", "dim"),
             plain(error.happened),
-            ("\nNot changed  ", "$text-muted"),
+            ("\nNot changed  ", "dim"),
             plain(error.unchanged),
-            ("\nWhat to do   ", "$text-muted"),
+            ("\nWhat to do   ", "dim"),
             plain(error.remedy),
             ("\nEnter tries again.\n", "bold"),
         )

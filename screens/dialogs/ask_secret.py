@@ -54,7 +54,7 @@ class SecretDialog(Dialog[Secret | None]):
 
     def compose_above(self) -> ComposeResult:
         """Name the project it belongs to."""
-        yield Static(Content.assemble(("Project  ", "$text-muted"), (self._owner, "bold")))
+        yield Static(Content.assemble(("Project  ", "dim"), (self._owner, "bold")))
 
     def compose_body(self) -> ComposeResult:
         """Say what it is needed for."""

@@ -47,7 +47,7 @@ class AttestDialog(Dialog[Reply]):
         """Say where."""
         if self._request.address:
             address = Content.styled(plain(self._request.address), "bold underline $text-accent")
-            yield Static(Content.assemble(("Where   ", "$text-muted"), address), classes="line", id="address")
+            yield Static(Content.assemble(("Where   ", "dim"), address), classes="line", id="address")
 
     def choices(self) -> Iterable[Widget]:
         """Return Cancel, done, opening the address, and skipping."""

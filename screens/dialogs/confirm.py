@@ -58,7 +58,7 @@ class ConfirmDialog(Dialog[Reply]):
 
     def compose_above(self) -> ComposeResult:
         """Name the target."""
-        yield Static(Content.assemble(("Target  ", "$text-muted"), (plain(self._preview.target), "bold")), id="target")
+        yield Static(Content.assemble(("Target  ", "dim"), (plain(self._preview.target), "bold")), id="target")
 
     def compose_body(self) -> ComposeResult:
         """Show the preview, exactly."""
@@ -66,7 +66,7 @@ class ConfirmDialog(Dialog[Reply]):
 
     def compose_below(self) -> ComposeResult:
         """Say how it is taken back, and ask for the target's name where rows would be lost."""
-        undo = Content.assemble(("Undo    ", "$text-muted"), plain(self._preview.undo))
+        undo = Content.assemble(("Undo    ", "dim"), plain(self._preview.undo))
         yield Static(undo, id="undo", classes="line")
         if self._preview.typed_name:
             name = one_line(self._preview.typed_name)

@@ -48,7 +48,7 @@ class TroubleDialog(Dialog[tuple[Wayout, str]]):
             yield Static(heading, classes="heading")
             yield Static(Content(plain(text)), classes="text")
         if error.details:
-            yield Static(Content.styled("d unfolds the details", "$text-muted"), id="folded")
+            yield Static(Content.styled("d unfolds the details", "dim"), id="folded")
             yield Static(Content(plain(error.details)), id="details")
 
     def choices(self) -> Iterable[Widget]:

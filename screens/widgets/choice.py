@@ -20,7 +20,7 @@ class Choice(Static):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "take", "Take this choice", show=False)]
     DEFAULT_CSS = """
     Choice { width: auto; height: 1; padding: 0 1; margin: 0 1; background: $panel; }
-    Choice:hover { background: $primary-muted; }
+    Choice:hover { background: $boost; }
     Choice:focus { text-style: bold reverse; }
     Choice.-danger { color: $text-error; }
     Choice.-off { text-style: dim; }

@@ -16,7 +16,7 @@ _CELLS = {
     ChunkState.DIFFERS: ("✗", "bold $text-error"),
     ChunkState.COPYING: ("▣", "$text-primary"),
     ChunkState.COMPARING: ("▣", "$text-primary"),
-    ChunkState.WAITING: ("□", "$text-muted"),
+    ChunkState.WAITING: ("□", "dim"),
     ChunkState.VERIFIED: ("■", "$text-success"),
 }
 _LOUDEST_FIRST = tuple(_CELLS)
@@ -52,7 +52,7 @@ class ChunkMap(Static):
         left = meter.left(total)
         about = f"   about {lasted(left)} left" if left else ""
         speed = (f"{amount(meter.rate, 'bytes')}/s ", "bold")
-        return [Content.assemble(speed, (sparkline(shape), "$text-primary"), (about, "$text-muted"))]
+        return [Content.assemble(speed, (sparkline(shape), "$text-primary"), (about, "dim"))]
 
 
 def _is_whole(table: TableTrack) -> bool:
@@ -70,7 +70,7 @@ def _bar_of(table: TableTrack, cells: int) -> Content:
 def _cells_of(table: TableTrack, cells: int) -> Content:
     states = [table.chunks[index].state for index in sorted(table.chunks)]
     if not states:
-        return Content.styled("waiting", "$text-muted")
+        return Content.styled("waiting", "dim")
     group = -(-len(states) // cells)
     loudest = [min(states[start : start + group], key=_LOUDEST_FIRST.index) for start in range(0, len(states), group)]
     return Content.assemble(*(_CELLS[state] for state in loudest))
@@ -78,5 +78,5 @@ def _cells_of(table: TableTrack, cells: int) -> Content:
 
 def _legend() -> Content:
     parts = [("■ verified", "$text-success"), ("▣ comparing or copying", "$text-primary")]
-    parts += [("□ waiting", "$text-muted"), ("✗ differs", "$text-error")]
+    parts += [("□ waiting", "dim"), ("✗ differs", "$text-error")]
     return Content("   ").join(Content.styled(*part) for part in parts)

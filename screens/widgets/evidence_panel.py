@@ -16,7 +16,7 @@ class EvidencePanel(VerticalScroll):
     """A line for every step that has evidence."""
 
     DEFAULT_CSS = """
-    EvidencePanel { border: round $primary-muted; padding: 0 1; scrollbar-size-vertical: 1; }
+    EvidencePanel { border: round $panel-lighten-3; padding: 0 1; scrollbar-size-vertical: 1; }
     EvidencePanel:focus { border: round $primary; }
     """
 
@@ -28,7 +28,7 @@ class EvidencePanel(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """One text, scrolled."""
-        yield Static(Content.styled("Nothing is proved yet.", "$text-muted"))
+        yield Static(Content.styled("Nothing is proved yet.", "dim"))
 
     def paint(self, phase_id: str) -> None:
         """Show the evidence of a phase's steps."""
@@ -44,7 +44,7 @@ class EvidencePanel(VerticalScroll):
                         f"{one_line(status.title)}: ",
                         (mark.word, mark.style),
                         summary,
-                        (seconds, "$text-muted"),
+                        (seconds, "dim"),
                     )
                 )
         if lines:

@@ -57,7 +57,7 @@ class HeaderLine(Vertical):
     def _fold(self) -> Content:
         board, plan = self._desk.board, self._desk.plan
         if self._desk.conductor.stance is Stance.OPENING:
-            return Content.styled("opening the run", "$text-muted")
+            return Content.styled("opening the run", "dim")
         phase = board.phase
         place = [part.id for part in plan.phases].index(phase.id) + 1
         text = f"{place}/{len(plan.phases)} {one_line(phase.title)}"

@@ -18,7 +18,7 @@ class KeyHint(Static):
 
     DEFAULT_CSS = """
     KeyHint { width: auto; height: 1; padding: 0 1; }
-    KeyHint:hover { background: $primary-muted; }
+    KeyHint:hover { background: $boost; }
     KeyHint.-off { text-style: dim; }
     """
 

@@ -16,7 +16,7 @@ class LogPanel(Log):
 
     DEFAULT_CSS = """
     LogPanel {
-        border: round $primary-muted; padding: 0 1; background: $background; scrollbar-size: 1 1;
+        border: round $panel-lighten-3; padding: 0 1; background: $background; scrollbar-size: 1 1;
         overflow-x: hidden; color: $foreground;
     }
     LogPanel:focus { border: round $primary; background-tint: $background 0%; }

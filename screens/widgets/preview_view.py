@@ -26,22 +26,22 @@ def painted(preview: Preview) -> Content:
     blocks = [destroyed(preview)] if preview.destroys else []
     blocks += [_block(action) for action in (*warnings, *others)]
     if not blocks:
-        blocks = [Content.styled("It runs nothing and changes no file by itself.", "$text-muted")]
+        blocks = [Content.styled("It runs nothing and changes no file by itself.", "dim")]
     return Content("\n\n").join(blocks)
 
 
 def _block(action: Action) -> Content:
     match action:
         case Sql(statement, where):
-            return Content.assemble((f"SQL in {one_line(where)}\n", "$text-muted"), _indented(statement))
+            return Content.assemble((f"SQL in {one_line(where)}\n", "dim"), _indented(statement))
         case Command(argv, cwd):
             line = " ".join(_quoted(part) for part in argv)
-            return Content.assemble((f"command in {one_line(cwd)}\n", "$text-muted"), _indented(f"$ {line}"))
+            return Content.assemble((f"command in {one_line(cwd)}\n", "dim"), _indented(f"$ {line}"))
         case FileChange(path, lines):
             return Content("\n").join([Content.styled(one_line(path), "bold"), *_diff(lines)])
         case Manual(instruction, address):
             place = Content.styled(f"\n  {one_line(address)}" if address else "", "$text-accent underline")
-            return Content.assemble(("By hand\n", "$text-muted"), _indented(instruction), place)
+            return Content.assemble(("By hand\n", "dim"), _indented(instruction), place)
         case Remark(text, warning):
             return Content.styled(f"! {plain(text)}", "bold $text-warning") if warning else Content(plain(text))
 

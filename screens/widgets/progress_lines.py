@@ -63,4 +63,4 @@ def _lines(track: Track, now: float, cells: int) -> list[Content]:
         return [line]
     left = track.meter.left(progress.total)
     speed = f"{amount(track.meter.rate, progress.unit)} a second"
-    return [line, Content.styled(f"{'':{_LABEL_CELLS}}  {speed} · about {lasted(left or 0)} left", "$text-muted")]
+    return [line, Content.styled(f"{'':{_LABEL_CELLS}}  {speed} · about {lasted(left or 0)} left", "dim")]

@@ -21,7 +21,7 @@ class Rail(VerticalScroll, can_focus=False):
     """Two lists: the plan's phases, and one phase's steps; the present one is bold."""
 
     DEFAULT_CSS = """
-    Rail { width: 42; height: 1fr; border: round $primary-muted; padding: 0 1; scrollbar-size-vertical: 1; }
+    Rail { width: 42; height: 1fr; border: round $panel-lighten-3; padding: 0 1; scrollbar-size-vertical: 1; }
     Rail .heading { color: $text-muted; margin-top: 1; }
     """
 
@@ -67,6 +67,6 @@ def _line(mark: Mark, title: str, cells: int, present: bool, spent: str = "") ->
     return Content.assemble(
         (f"{mark.glyph} ", mark.style),
         (fitted(title, room - 1) + " ", "bold" if present else ""),
-        (f"{spent:>{_CLOCK_CELLS - 1}} " if spent else "", "$text-muted"),
+        (f"{spent:>{_CLOCK_CELLS - 1}} " if spent else "", "dim"),
         (mark.word, mark.style),
     )

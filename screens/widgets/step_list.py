@@ -37,7 +37,7 @@ class StepList(OptionList, inherit_bindings=False):
     ]
     DEFAULT_CSS = """
     StepList {
-        height: 1fr; border: round $primary-muted; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
+        height: 1fr; border: round $panel-lighten-3; padding: 0 1; background: $background; scrollbar-size-vertical: 1;
     }
     StepList:focus { border: round $primary; background-tint: $background 0%; }
     """
@@ -104,7 +104,7 @@ class StepList(OptionList, inherit_bindings=False):
         return Content.assemble(
             (f"{mark.glyph} {mark.word:{WORD_CELLS}}", mark.style),
             (fitted(f"{number} {one_line(phase.title)}", room), "bold"),
-            (f" {hours}", "$text-muted"),
+            (f" {hours}", "dim"),
         )
 
 
@@ -117,6 +117,6 @@ def _step_row(status: StepStatus, cells: int) -> Content:
         (f"  {mark.glyph} {mark.word:{WORD_CELLS}}", mark.style),
         fitted(one_line(status.title), room - 1) + " ",
         (f"{status.danger:{_DANGER_CELLS}}", marks.DANGERS[status.danger]),
-        (f"{marks.UNDOS[status.undo]:{_UNDO_CELLS}}" if wide else "", "$text-muted"),
-        (f"{seconds:>{_TIME_CELLS - 1}}", "$text-muted"),
+        (f"{marks.UNDOS[status.undo]:{_UNDO_CELLS}}" if wide else "", "dim"),
+        (f"{seconds:>{_TIME_CELLS - 1}}", "dim"),
     )
