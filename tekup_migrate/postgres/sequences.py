@@ -1,38 +1,49 @@
-"""Carries the positions of sequences over, so that the target's next number collides with no copied row."""
+"""Setting the sequences behind identity and serial columns past what was copied."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tekup_migrate.postgres.catalog.objects import Kind
-from tekup_migrate.postgres.comparison.items import Disposition, Item
-from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_literal
 
 if TYPE_CHECKING:
     import asyncpg
 
+_OWNED = """
+    SELECT a.attname::text AS column, n.nspname::text AS schema, s.relname::text AS name, q.seqincrement > 0 AS rises
+    FROM pg_catalog.pg_depend AS d
+    JOIN pg_catalog.pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
+    JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = s.oid
+    JOIN pg_catalog.pg_namespace AS n ON n.oid = s.relnamespace
+    JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass
+      AND d.refobjid = $1::text::regclass AND d.deptype IN ('a', 'i')
+"""
 
-async def sequence_positions(source: asyncpg.Connection, items: Iterable[Item]) -> dict[Relation, tuple[int, bool]]:
-    """Return the target's names of sequences that move, each with the source's last value and whether it was used."""
-    found = {}
-    for item in items:
-        if item.kind is Kind.SEQUENCE and item.disposition in (Disposition.MOVES, Disposition.EQUAL):
-            relation = Relation(item.key.schema, item.key.name)
-            row = await source.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")  # noqa: S608 - quoted
-            assert row is not None
-            found[Relation(item.target.schema, item.target.name)] = (row["last_value"], row["is_called"])
-    return found
 
+async def advance_sequences(connection: asyncpg.Connection, relation: Relation) -> tuple[str, ...]:
+    """Set every sequence that a table's columns own past their largest value; never set one back.
 
-async def carry_sequences(source: asyncpg.Connection, target: asyncpg.Connection, items: Iterable[Item]) -> int:
-    """Set each moved sequence of the target to the source's position, never back; return how many were set."""
-    positions = await sequence_positions(source, items)
-    changed = 0
-    for relation, (last, called) in positions.items():
-        row = await target.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")  # noqa: S608 - quoted
-        assert row is not None
-        if (row["last_value"], row["is_called"]) < (last, called):
-            await target.execute("SELECT pg_catalog.setval($1::text::regclass, $2, $3)", relation.sql, last, called)
-            changed += 1
-    return changed
+    Returns:
+        The statements that ran; none for sequences that were far enough.
+
+    Raises:
+        asyncpg.PostgresError: our role may not update a sequence.
+    """
+    ran = []
+    for row in await connection.fetch(_OWNED, relation.sql):
+        sequence = Relation(row["schema"], row["name"]).sql
+        extreme, step = ("max", 1) if row["rises"] else ("min", -1)
+        edge = await connection.fetchval(
+            f"SELECT {extreme}({quote_ident(row['column'])})::int8 FROM ONLY {relation.sql}"
+        )
+        state = await connection.fetchrow(f"SELECT last_value, is_called FROM {sequence}")
+        assert state is not None, "a sequence is a relation of one row"
+        # Not called means that last_value itself is still to be given out.
+        free = state["last_value"] + (step if state["is_called"] else 0)
+        if edge is None or (free - edge) * step > 0:
+            continue
+        statement = f"SELECT pg_catalog.setval({quote_literal(sequence)}, {edge})"
+        await connection.execute(statement)
+        ran.append(statement)
+    return tuple(ran)

@@ -9,6 +9,9 @@ from tekup_migrate.postgres.activity import writes, writing_now, written_between
 from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.postgres.preflight import preflight
 from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.comparison import TableMove
+from tekup_migrate.postgres.transplant import plan_transplant
+from tekup_migrate.postgres.transplant.positions import carry_positions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tests.postgres.transplant.judge import connected
 
@@ -20,7 +23,7 @@ async def test_the_inventory_counts_rows_and_tells_row_security(source_database:
         await connection.execute("CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)")
         await connection.execute('CREATE TABLE public."B [x]" (); ALTER TABLE public."B [x]" ENABLE ROW LEVEL SECURITY')
         found = await inventory(connection)
-    assert [(t.name, t.rows, t.exact, t.row_security) for t in found] == [
+    assert [(t.name, t.rows, t.counted, t.row_security) for t in found] == [
         ("B [x]", 0, True, True),
         ("notes", 2, True, False),
     ]
@@ -63,3 +66,16 @@ async def test_it_is_seen_who_is_connected_and_who_writes(source_database: Supab
             assert change.inserted == 2
     finally:
         await worker.close()
+
+
+async def test_a_sequence_that_stands_alone_goes_on_where_the_source_stands_and_never_back(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    schema = "CREATE SEQUENCE public.number; CREATE TABLE public.notes (id int DEFAULT nextval('public.number'))"
+    async with connected(source_database) as there, connected(target_database) as here:
+        await there.execute(schema + "; SELECT setval('public.number', 41)")
+        await here.execute(schema)
+        items = (await plan_transplant(there, here, [TableMove(NOTES, NOTES)])).items
+        assert await carry_positions(there, here, items) == 1
+        assert await here.fetchval("SELECT nextval('public.number')") == 42
+        assert await carry_positions(there, here, items) == 0

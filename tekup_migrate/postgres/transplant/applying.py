@@ -87,7 +87,7 @@ async def _apply(
 
 
 async def _execute(connection: asyncpg.Connection, statement: Statement) -> None:
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     try:
         await connection.execute(statement.sql)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tekup_migrate.plan import Policy
 from tekup_migrate.postgres.catalog.objects import CatalogObject, Kind, ObjectKey, RowPolicy, Table
@@ -21,6 +21,23 @@ class FloorPolicy:
 
     key: ObjectKey
     statements: tuple[str, ...]
+
+
+def raised(source: Catalog, target: Catalog, moves: Iterable[TableMove]) -> tuple[Catalog, tuple[str, ...]]:
+    """Return the source's catalog with row level security on wherever the plan's policies need it, and remarks.
+
+    The table is then made, and afterwards recognised, as it shall be in the target.
+    """
+    objects, remarks = dict(source.objects), []
+    for move in moves:
+        table = source.relation(move.source.schema, move.source.name)
+        there = target.relation(move.target.schema, move.target.name)
+        if isinstance(there, Table) and not there.row_security:
+            continue  # It is there already, and gets a statement of its own.
+        if move.policies and isinstance(table, Table) and not table.row_security:
+            objects[table.key] = replace(table, row_security=True)
+            remarks.append(f"{move.source} has no row level security; the plan's policies need it, so it is switched on")
+    return replace(source, objects=objects), tuple(remarks)
 
 
 def floor_policies(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tekup_migrate.postgres.catalog.objects import (
     CatalogObject,
@@ -27,7 +27,7 @@ from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
 from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
 from tekup_migrate.postgres.quoting import quote_ident
-from tekup_migrate.postgres.transplant.floor import FloorPolicy, floor_policies
+from tekup_migrate.postgres.transplant.floor import FloorPolicy, floor_policies, raised
 from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ def plan_from_catalogs(
     source: Catalog, target: Catalog, moves: Sequence[TableMove], resolutions: Resolutions
 ) -> TransplantPlan:
     """Make the plan from two catalogs that were read before."""
+    source, remarks = raised(source, target, moves)
     comparison = compare(source, target, moves, resolutions)
-    return _Planning(source, target, tuple(moves), comparison).plan()
+    plan = _Planning(source, target, tuple(moves), comparison).plan()
+    return structs.replace(plan, remarks=(*remarks, *plan.remarks))
 
 
 class _Planning:

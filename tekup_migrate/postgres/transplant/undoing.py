@@ -38,7 +38,7 @@ async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tu
     Raises:
         MigrationError: something was changed since, or something else has come to depend on it; nothing was dropped.
     """
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     async with connection.transaction():
         await connection.execute("SET LOCAL search_path = ''")
