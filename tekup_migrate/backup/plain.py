@@ -25,7 +25,7 @@ async def write_plain_sql(archive: Path, file: Path, programs: DumpPrograms, ser
         CommandFailedError: pg_restore cannot read the archive.
     """
     chosen = file.with_name(file.name + ".list")
-    entries = [entry for entry in await entries_of(archive, programs) if not entry.creates_public]
+    entries = [entry for entry in await entries_of(archive, programs) if not entry.creates_schema(("public",))]
     write_list(chosen, entries)
     raw = file.with_name(file.name + ".raw")
     try:

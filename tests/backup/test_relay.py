@@ -7,6 +7,7 @@ import ssl
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -77,7 +78,7 @@ async def test_a_server_that_cannot_prove_itself_gets_no_backup_started(
     async with tls_front(ledger.url.port, *Authority.make().issue(tmp_path)) as port:
         request = ledger.request(url=_tls_url(ledger, port), installed=False)
         with pytest.raises(MigrationError):
-            await backup_project(request, root, listen=[].append, gate=Gate())
+            await backup_project(request, root, listen=lambda _: None, gate=Gate())
     assert not root.exists()
 
 
@@ -115,8 +116,6 @@ os.rename({str(answer) + ".new"!r}, {str(answer)!r})
     for _ in range(100):
         if answer.exists():
             return answer.read_bytes()
-        import time
-
         time.sleep(0.1)
     raise AssertionError("the stranger got neither an answer nor a refusal")
 
