@@ -226,7 +226,7 @@ class _Drill:
         tables = []
         total = len(self.manifest.tables)
         for number, table in enumerate(self.manifest.tables, 1):
-            tables.append(await _compare_table(connection, table))
+            tables.append(await compare_table(connection, table))
             self.listen(Progress(label="comparison", done=number, total=total, unit="tables"))
         return tuple(tables)
 
@@ -240,7 +240,8 @@ async def _version(target: RestoreTarget) -> str:
     return version.split(" ", maxsplit=1)[0]
 
 
-async def _compare_table(connection: asyncpg.Connection, table: TableContent) -> RestoredTable:
+async def compare_table(connection: asyncpg.Connection, table: TableContent) -> RestoredTable:
+    """Look for a table of the backup in a database, and take its digest there."""
     relation = Relation(table.schema, table.name)
     exists = await connection.fetchval("SELECT pg_catalog.to_regclass($1) IS NOT NULL", relation.sql)
     if not exists:
