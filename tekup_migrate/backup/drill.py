@@ -153,8 +153,8 @@ async def _drill(folder: Path, target: RestoreTarget, listen: Listener, jobs: in
     version = await _version(target)
     work = _Drill(folder / ARCHIVE, target, manifest, programs, listen, jobs)
     entries = await entries_of(folder / ARCHIVE, programs)
-    _, definitions, _ = await work.restore([entry for entry in entries if entry.kind != "TABLE DATA"], compare=False)
-    shims, rows, tables = await work.restore([entry for entry in entries if _matters_for_rows(entry)], compare=True)
+    shims, definitions, _ = await work.restore([entry for entry in entries if entry.kind != "TABLE DATA"], compare=False)
+    _, rows, tables = await work.restore([entry for entry in entries if _matters_for_rows(entry)], compare=True)
     problems = tuple(dict.fromkeys((*definitions, *rows)))
     return DrillResult(
         folder=folder,

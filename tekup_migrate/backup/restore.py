@@ -137,16 +137,18 @@ async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
     password: Secret,
     listen: Listener,
 ) -> RestoreResult:
-    major, foreign = await _rights(url, password)
+    there = await _read_target(url, password)
     entries = await entries_of(archive, programs)
-    left = tuple(entry for entry in entries if _is_foreign(entry, foreign) or entry.creates_schema(manifest.schemas))
+    # A schema that exists stays: dropping it would fail on, or take, what the backup does not have.
+    fitting = [entry for entry in entries if not entry.creates_schema(there.schemas)]
+    left = tuple(entry for entry in fitting if _is_foreign(entry, there.foreign_roles))
     with tempfile.TemporaryDirectory(prefix="tekup-migrate-") as temporary:
         chosen = Path(temporary) / "entries.list"
-        write_list(chosen, [entry for entry in entries if entry not in left])
+        write_list(chosen, [entry for entry in fitting if entry not in left])
         script = Script(
             restore=("--clean", "--if-exists", f"--use-list={chosen}", str(archive)),
             where=url.label,
-            server_major=major,
+            server_major=there.major,
         )
         async with open_access(url, password, programs) as access:
             await run_script(script, access, programs, listen=listen)
@@ -155,15 +157,28 @@ async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
         tables = tuple([await compare_table(connection, table) for table in manifest.tables])
     finally:
         connection.terminate()
-    return RestoreResult(tables, tuple(entry.rest for entry in left if not entry.creates_schema(manifest.schemas)))
+    return RestoreResult(tables, tuple(entry.rest for entry in left))
 
 
-async def _rights(url: ConnectionUrl, password: Secret) -> tuple[int, tuple[str, ...]]:
-    """Return the server's major version, and the roles that we cannot act as."""
+@dataclass(frozen=True)
+class _Target:
+    """What the database is: its major version, its schemas, and the roles that we cannot act as."""
+
+    major: int
+    schemas: tuple[str, ...]
+    foreign_roles: tuple[str, ...]
+
+
+async def _read_target(url: ConnectionUrl, password: Secret) -> _Target:
     connection = await connect(url, password)
     try:
-        rows = await connection.fetch(_FOREIGN_ROLES)
-        return connection.get_server_version().major, tuple(row["rolname"] for row in rows)
+        roles = await connection.fetch(_FOREIGN_ROLES)
+        schemas = await connection.fetch("SELECT nspname::text FROM pg_catalog.pg_namespace")
+        return _Target(
+            major=connection.get_server_version().major,
+            schemas=tuple(row["nspname"] for row in schemas),
+            foreign_roles=tuple(row["rolname"] for row in roles),
+        )
     finally:
         connection.terminate()
 
@@ -211,7 +226,7 @@ async def _restore_table(  # noqa: PLR0917 - the parts of one restore
     programs = await choose_programs(manifest.dump_major)
     entries = await entries_of(archive, programs)
     old, new = Relation(content.schema, content.name), Relation(content.schema, new_name)
-    major, _ = await _rights(url, password)
+    there = await _read_target(url, password)
     with tempfile.TemporaryDirectory(prefix="tekup-migrate-") as temporary:
         definition, rows = Path(temporary) / "definition.list", Path(temporary) / "rows.list"
         for file, kind in ((definition, "TABLE"), (rows, "TABLE DATA")):
@@ -222,7 +237,7 @@ async def _restore_table(  # noqa: PLR0917 - the parts of one restore
         script = Script(
             restore=(f"--use-list={rows}", str(archive)),
             where=url.label,
-            server_major=major,
+            server_major=there.major,
             before=f"{sql}\nALTER TABLE {new.sql} ENABLE ROW LEVEL SECURITY;\n",
             edit=lambda head: _renamed(head.decode("utf-8", "surrogateescape"), "COPY", old, new).encode(
                 "utf-8", "surrogateescape"

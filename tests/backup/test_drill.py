@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,9 +12,11 @@ import pytest
 from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
-from tekup_migrate.errors import MigrationError
-from tekup_migrate.events import Event
+from tekup_migrate.errors import MigrationError, PauseRequested
+from tekup_migrate.events import Event, Ran
 from tekup_migrate.postgres.dsn import ConnectionUrl
+from tekup_migrate.rehearsal.directory import rehearsal_directory
+from tekup_migrate.rehearsal.server import running_server
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
 from tekup_migrate.steps import Gate, Verdict
 from tests.backup.conftest import Ledger
@@ -115,3 +119,47 @@ async def test_the_drill_uses_the_oldest_embedded_server_that_the_archive_fits(l
     assert drill_major(manifest) == 16
     assert drill_major(msgspec.structs.replace(manifest, server_version="17.4")) == 18
     assert drill_major(msgspec.structs.replace(manifest, server_version="15.1")) == 16
+
+
+async def test_a_bare_server_gets_roles_and_functions_and_passes(ledger: Ledger, root: Path, events: Events) -> None:
+    folder = await backed_up(ledger, root)
+    async with rehearsal_directory() as directory, running_server(directory, name="bare", major=16) as server:
+        url = ConnectionUrl(user=server.superuser, host=server.host, port=server.port, database="postgres")
+        result = await drill(folder, RestoreTarget(url, server.password), listen=events.append, gate=Gate())
+    assert result.left_out == ()
+    assert result.verdict is Verdict.PASSED
+    assert "role authenticated" in result.shims
+    assert "function auth.uid()" in result.shims
+
+
+async def test_a_row_that_the_archive_lost_is_found(
+    ledger: Ledger, root: Path, target_server: SharedServer, events: Events
+) -> None:
+    folder = await backed_up(ledger, root)
+    [rows] = [
+        path for path in (folder / "archive").glob("*.gz") if b"account 7\t" in gzip.decompress(path.read_bytes())
+    ]
+    lines = gzip.decompress(rows.read_bytes()).splitlines(keepends=True)
+    rows.write_bytes(gzip.compress(b"".join(line for line in lines if b"account 7\t" not in line)))
+    write_manifest(folder, Manifest.load(folder))
+    result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
+    assert result.verdict is Verdict.DIFFERS
+
+
+async def test_a_pause_ends_the_drill_and_drops_its_database(
+    ledger: Ledger, root: Path, target_server: SharedServer, no_child_left: Callable[[], list[str]]
+) -> None:
+    folder = await backed_up(ledger, root)
+    gate = Gate()
+
+    def pause_at_the_restore(event: Event) -> None:
+        if isinstance(event, Ran):
+            gate.request()
+
+    with pytest.raises(PauseRequested):
+        await drill(folder, restore_target(target_server), listen=pause_at_the_restore, gate=gate)
+    assert no_child_left() == []
+    connection = await connect_as_superuser(target_server.server)
+    left = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill%'")
+    await connection.close()
+    assert left == 0
