@@ -153,9 +153,10 @@ async def _drill(folder: Path, target: RestoreTarget, listen: Listener, jobs: in
     version = await _version(target)
     work = _Drill(folder / ARCHIVE, target, manifest, programs, listen, jobs)
     entries = await entries_of(folder / ARCHIVE, programs)
-    shims, definitions, _ = await work.restore([entry for entry in entries if entry.kind != "TABLE DATA"], compare=False)
-    _, rows, tables = await work.restore([entry for entry in entries if _matters_for_rows(entry)], compare=True)
-    problems = tuple(dict.fromkeys((*definitions, *rows)))
+    definitions = [entry for entry in entries if entry.kind != "TABLE DATA"]
+    shims, undefined, _ = await work.restore(definitions, compare=False)
+    _, unrestored, tables = await work.restore([entry for entry in entries if _matters_for_rows(entry)], compare=True)
+    problems = tuple(dict.fromkeys((*undefined, *unrestored)))
     return DrillResult(
         folder=folder,
         server_version=version,

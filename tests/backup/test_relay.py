@@ -8,11 +8,9 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import certifi
 import pytest
 
 from tekup_migrate.backup.dump import backup_project
@@ -27,17 +25,6 @@ from tests.backup.conftest import Ledger
 from tests.backup.tls_front import tls_front
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not know the address 127.1")
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
-    """The only public authority that this test's connections trust."""
-    made = Authority.make()
-    file = made.write(tmp_path / "authority.pem")
-    monkeypatch.setattr(certifi, "where", lambda: str(file))
-    tls_context.cache_clear()
-    yield made
-    tls_context.cache_clear()
 
 
 def _tls_url(ledger: Ledger, port: int) -> ConnectionUrl:
