@@ -43,17 +43,13 @@ def folder() -> Iterator[Path]:
 def tls_only_server(folder: Path, authority: Authority) -> Iterator[ConnectionUrl]:
     """An installed server that takes SCRAM over TLS only, with a password of every awkward character."""
     account = server_account()
-    run = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": folder}
     bin_folder = _INSTALLED[-1].parent
     cluster, port = folder / "cluster", free_port()
     password = folder / "password"
     password.write_text(AWKWARD, encoding="utf-8")
     hand_over(password, account)
-    initdb = [bin_folder / "initdb", "-D", cluster, "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    subprocess.run(
-        [*initdb, f"--pwfile={password}", "--encoding=UTF8"], env=environment, **run, **account_arguments(account)
-    )
+    initdb = [str(bin_folder / "initdb"), "-D", str(cluster), "-U", "postgres", "--auth=scram-sha-256", "--no-sync"]
+    _run([*initdb, f"--pwfile={password}", "--encoding=UTF8"], folder)
     for file in authority.issue(folder):
         hand_over(file, account)
     (cluster / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
@@ -62,12 +58,19 @@ def tls_only_server(folder: Path, authority: Authority) -> Iterator[ConnectionUr
             f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nssl = on\n"
             f"ssl_cert_file = '{folder / 'server.crt'}'\nssl_key_file = '{folder / 'server.key'}'\n"
         )
-    control = [bin_folder / "pg_ctl", "-D", cluster, "-w", "-l", folder / "log"]
-    subprocess.run([*control, "start"], **run, **account_arguments(account))
+    control = [str(bin_folder / "pg_ctl"), "-D", str(cluster), "-w", "-l", str(folder / "log")]
+    _run([*control, "start"], folder)
     try:
         yield ConnectionUrl(user="postgres", host=HOST, port=port, database="postgres")
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **run, **account_arguments(account))
+        _run([*control, "-m", "immediate", "stop"], folder)
+
+
+def _run(argv: list[str], folder: Path) -> None:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    said = subprocess.DEVNULL
+    arguments = account_arguments(server_account())
+    subprocess.run(argv, cwd=folder, env=environment, stdout=said, stderr=said, check=True, **arguments)
 
 
 @pytest.mark.parametrize("installed", [True, False])
