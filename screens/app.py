@@ -111,7 +111,7 @@ class WizardApp(App[int]):
             raise
         except Exception as defect:  # noqa: BLE001 - the App's edge: the operator is told where things stand
             code = EXIT_DEFECT
-            await self._show_last(as_error(defect, self.desk.conductor.sitting))
+            await self._show_last(as_error(defect, self.desk.conductor.redact))
         self._leave(code)
 
     async def _show_last(self, error: MigrationError) -> None:
