@@ -27,6 +27,8 @@ _ARGUMENTS = """
     ORDER BY u.place
 """
 _COUNT_NAMES = ("count", "limit", "top_k", "k", "n", "results")
+_DEFAULT_PATH = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'"
+
 _THRESHOLD_NAMES = ("threshold", "similarity", "min_score", "score")
 
 
@@ -99,9 +101,11 @@ async def measure_function(
     vectors = await sample_vectors(connection, column, samples)
     if call is None or not vectors:
         return None
-    async with _planned(connection, {}):
+    # The app's sessions have the role's own search_path, which a function's body may rely on; ours is empty.
+    path = {"search_path": await connection.fetchval(_DEFAULT_PATH)}
+    async with _planned(connection, path):
         found, milliseconds = await _search(connection, call, vectors)
-    async with _planned(connection, {"enable_indexscan": "off", "enable_bitmapscan": "off"}):
+    async with _planned(connection, {**path, "enable_indexscan": "off", "enable_bitmapscan": "off"}):
         exact, exact_milliseconds = await _search(connection, call, vectors)
     return SearchQuality(
         recall=_recall_by_identity(found, exact),
