@@ -11,12 +11,17 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tekup_migrate import __version__
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import BUILT_IN, Plan, read_plan
 
-ERROR, COULD_NOT_TELL, INTERRUPTED = 2, 3, 130
+if TYPE_CHECKING:
+    from tekup_migrate.sitting import Opening
+
+ERROR, INTERRUPTED = 2, 130
+_VERIFY_CODES = {"passed": 0, "differs": 1, "unverified": 3}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +106,61 @@ def _speak_utf8() -> None:
 def _end_on_sigterm() -> None:
     """Let SIGTERM end the process the way Ctrl-C does, so that servers and children are taken along."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _wizard(plan: Plan, options: argparse.Namespace) -> int:
+    from screens.wizard import open_wizard
+
+    from tekup_migrate.real import real_opening
+
+    return open_wizard(plan, real_opening(plan, _state(options)), rehearsal=False)
+
+
+def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.rehearsal.opening import rehearsal_opening
+
+    _end_on_sigterm()
+    opening = rehearsal_opening(
+        plan, options.plan.with_suffix(""), rows=options.rows, directory=options.dir, keep=options.keep
+    )
+    if not options.unattended:
+        from screens.wizard import open_wizard
+
+        return open_wizard(plan, opening, rehearsal=True, report_file=options.report)
+    return _unattended(plan, opening, options.report, attests=True)
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.real import real_opening, require_loopback
+
+    require_loopback(plan)
+    _end_on_sigterm()
+    return _unattended(plan, real_opening(plan, _state(options)), options.report, attests=False)
+
+
+def _unattended(plan: Plan, opening: Opening, report: Path | None, *, attests: bool) -> int:
+    import asyncio
+
+    from tekup_migrate.unattended import run_unattended
+
+    return asyncio.run(run_unattended(opening, plan, _say, report_file=report, attests=attests))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _verify(plan: Plan, options: argparse.Namespace) -> int:
+    import asyncio
+
+    from tekup_migrate.real import verify
+
+    evidence = asyncio.run(verify(plan, _state(options)))
+    if options.json:
+        _print_json(evidence)
+    else:
+        print("\n".join((f"{evidence.verdict.value}: {evidence.summary}", *evidence.facts)))
+    return _VERIFY_CODES[evidence.verdict.value]
 
 
 def _state(options: argparse.Namespace) -> Path:

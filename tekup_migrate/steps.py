@@ -299,7 +299,6 @@ class Secrets(Protocol):
         """
         ...
 
-
     async def seal(self) -> Seal:
         """Return what seals the former contents of files, so that they are not kept in plaintext."""
         ...

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
+from tekup_migrate.phases import steps_of
+from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
 from tekup_migrate.runner import Ending
 from tekup_migrate.sitting import Opening, Sitting
@@ -21,7 +23,13 @@ _ENDED = (StepState.DONE, StepState.SKIPPED, StepState.FAILED, StepState.PAUSED)
 
 
 class UnattendedOperator:
-    """Goes ahead with every preview, takes the safe option, holds no secret, and attests to nothing."""
+    """Goes ahead with every preview, takes the safe option, and holds no secret.
+
+    It attests to nothing, except in a rehearsal, where ``attests`` lets the play go on.
+    """
+
+    def __init__(self, *, attests: bool = False) -> None:
+        self._attests = attests
 
     async def confirm(self, step: Step, preview: Preview) -> Reply:
         """Go ahead: whoever may run unattended has been decided before the first step."""
@@ -37,6 +45,8 @@ class UnattendedOperator:
 
     async def attest(self, request: Attestation) -> Reply:
         """Skip: a word that nobody gave is not recorded."""
+        if self._attests:
+            return Reply(Answer.PROCEED)
         return Reply(Answer.SKIP, "unattended: nobody was there to attest it")
 
 
@@ -59,16 +69,33 @@ class StepPrinter:
 
 
 async def run_unattended(
-    opening: Opening, titles: Mapping[str, str], write: Callable[[str], None], report_file: Path | None
+    opening: Opening,
+    plan: Plan,
+    write: Callable[[str], None],
+    *,
+    report_file: Path | None = None,
+    attests: bool = False,
 ) -> int:
     """Carry the run out as far as it goes without asking; return 0 only when every criterion passed.
+
+    Args:
+        opening: opens the sitting.
+        plan: the plan, for the steps' titles.
+        write: takes a line of text.
+        report_file: where the JSON report goes, if anywhere.
+        attests: whether manual work counts as done, which is for rehearsals only.
 
     Raises:
         MigrationError: the sitting could not be opened, or the report could not be written.
     """
-    async with opening(UnattendedOperator(), StepPrinter(titles, write)) as sitting:
+    titles = {step.id: step.title for step in steps_of(plan)}
+    async with opening(UnattendedOperator(attests=attests), StepPrinter(titles, write)) as sitting:
         outcome = await sitting.runner.run()
         report = sitting.report()
+        if outcome.ending is Ending.DIFFERS:
+            found = next(step.evidence for step in report.steps if step.id == outcome.step)
+            for fact in found.facts:
+                write(f"  {fact}")
         _write_verdicts(report, sitting, write)
         if report_file is not None:
             write_report(report_file, to_json(report))

@@ -50,20 +50,20 @@ class SharedServer:
 
 
 @contextmanager
-def shared_server(*, name: str, major: int, grants: GrantRegime) -> Iterator[SharedServer]:
+def shared_server(*, name: str, major: int, grants: GrantRegime, durable: bool = False) -> Iterator[SharedServer]:
     """Run a shared server; free of any event loop, so that tests on different loops can use it."""
     stack = AsyncExitStack()
     runner = asyncio.Runner()
     try:
-        yield runner.run(_start(stack, name=name, major=major, grants=grants))
+        yield runner.run(_start(stack, name=name, major=major, grants=grants, durable=durable))
     finally:
         runner.run(stack.aclose())
         runner.close()
 
 
-async def _start(stack: AsyncExitStack, *, name: str, major: int, grants: GrantRegime) -> SharedServer:
+async def _start(stack: AsyncExitStack, *, name: str, major: int, grants: GrantRegime, durable: bool) -> SharedServer:
     directory: RehearsalDirectory = await stack.enter_async_context(rehearsal_directory())
-    server = await start_server(directory, name=name, major=major)
+    server = await start_server(directory, name=name, major=major, durable=durable)
     stack.push_async_callback(server.stop)
     password = make_password(name)
     await install_roles(server, password)

@@ -36,8 +36,7 @@ class Finished:
         if self.exit_code != 0:
             raise CommandFailedError(
                 f"{self.argv[0]} failed",
-                happened=f"`{' '.join(self.argv)}` ended with exit code {self.exit_code} "
-                f"after {self.seconds:.1f} s.",
+                happened=f"`{' '.join(self.argv)}` ended with exit code {self.exit_code} after {self.seconds:.1f} s.",
                 unchanged="Nothing beyond what the command itself did.",
                 remedy="Read its last lines below, put right what they name, and try again.",
                 details="\n".join(self.tail[-30:]),
@@ -127,8 +126,9 @@ class RunningProcess:
                 await asyncio.wait({self._pump}, timeout=_DRAIN_SECONDS)
             self._pump.cancel()
             await asyncio.wait({self._pump, self._tracker})
+            # Closing polls the child, which takes its exit code away from asyncio's own watcher.
+            await asyncio.wait({asyncio.create_task(self._output.exited.wait())}, timeout=_DRAIN_SECONDS)
             self._transport.close()
-        await asyncio.wait({asyncio.create_task(self._output.exited.wait())}, timeout=_DRAIN_SECONDS)
 
     async def _drain(self) -> None:
         # A program left running by the launcher may hold the pipe open for ever.

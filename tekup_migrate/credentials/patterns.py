@@ -16,10 +16,12 @@ from tekup_migrate.credentials.secret import Secret
 _JWT = r"(?P<jwt>eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
 _SECRET_KEY = r"(?P<secret>sb_secret_[A-Za-z0-9_-]{20,})"  # noqa: S105 - a pattern, not a value
 _ACCESS_TOKEN = r"(?P<token>sbp_(?:v0_)?[0-9a-f]{40})"  # noqa: S105 - a pattern, not a value
-# The host is looked ahead for, so that a password with an unencoded @ is taken whole.
+# The host is looked ahead for, so that a password with an unencoded @ is taken whole; outside Postgres, what
+# begins like a port is one. The scheme's length is bounded, or a long run of letters would take quadratic time.
 _URL = (
-    r"(?:[A-Za-z][A-Za-z0-9+-]*://)(?P<user>[^\s:/@\"'`<>]*)"
-    r":(?P<password>(?:(?!://)[^\s\"'`<>])+)@(?=[\w.\[-])"
+    r"(?:(?P<postgres>postgres(?:ql)?(?:\+\w{1,20})?)|(?<![A-Za-z0-9+-])[A-Za-z][A-Za-z0-9+-]{0,30})"
+    r"://(?P<user>[^\s:/@\"'`<>]*)"
+    r":(?(postgres)|(?!\d{1,5}[/?#]))(?P<password>(?:(?!://)[^\s\"'`<>])+)@(?=[\w.\[-])"
 )
 _PARAMETER = r"(?:[?&](?:ssl)?password=)(?P<parameter>[^&\s\"'`<>]+)"
 _PRIVATE_KEY = (

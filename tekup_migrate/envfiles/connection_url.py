@@ -16,13 +16,18 @@ from tekup_migrate.envfiles.errors import EnvFileError
 _SCHEME = r"(?P<scheme>postgres(?:ql)?(?:\+\w+)?)://"
 _HOST = r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:/?#@\[\]]*)(?::(?P<port>\d*))?"
 _DATABASE = r"(?:(?P<slash>/)(?P<database>[^/?#@]*))?"
-_URLS = (
-    re.compile(rf"{_SCHEME}(?:(?P<userinfo>.*?)@)?{_HOST}{_DATABASE}(?P<query>\?[^@]*)?", re.DOTALL),
-    re.compile(rf"{_SCHEME}(?:(?P<userinfo>.*?)@)?{_HOST}{_DATABASE}(?P<query>\?.*)?", re.DOTALL),
+# Tried in this order: as RFC 3986 has it; with a password that should have been encoded; with an @ in the query.
+_URLS = tuple(
+    re.compile(rf"{_SCHEME}(?:(?P<userinfo>{userinfo})@)?{_HOST}{_DATABASE}(?P<query>{query})?", re.DOTALL)
+    for userinfo, query in (
+        (r"[^/?#@]*", r"\?(?:[\w.-]+=.*)?"),
+        (r".*?", r"\?[^@]*"),
+        (r".*?", r"\?.*"),
+    )
 )
 
 
-def rewritten_url(  # noqa: PLR0913 - the parts of a URL
+def rewritten_url(
     url: Secret | str,
     *,
     user: str | None = None,

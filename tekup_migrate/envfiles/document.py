@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from tekup_migrate.envfiles.errors import EnvFileError
+from tekup_migrate.envfiles.errors import EnvFileError, UnsafeValueError, shown_key
 from tekup_migrate.envfiles.spelling import Quote, spell
 
 BOM = "\ufeff"
@@ -50,7 +50,7 @@ class EnvEntry:
     assigned: bool
 
     def __repr__(self) -> str:
-        return f"EnvEntry({self.key!r}, line={self.line})"
+        return f"EnvEntry({shown_key(self.key)!r}, line={self.line})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,28 +108,53 @@ class EnvDocument:
         and readers that take the last one must end up with the same value, and no old key stays behind.
 
         Raises:
-            EnvFileError: a key is not in the file, or stands on a line that the readers disagree on.
+            EnvFileError: a key is not in the file, stands on a line that the readers disagree on, or behind a
+                quote that is open.
             UnsafeValueError: a value cannot be spelled so that every reader reads it.
         """
         self._refuse_unclear(changes)
         pieces: list[str] = []
         position = 0
         for entry in self.entries:
-            if entry.key not in changes or entry.value == changes[entry.key]:
+            if entry.key not in changes:
                 continue
-            tail = self.text[entry.end : entry.end + 1]
-            spelled = spell(entry.key, changes[entry.key], keep=entry.quote, tail=tail)
+            spelled = self._spelled(entry, changes[entry.key])
             pieces += [self.text[position : entry.start], "" if entry.assigned else "=", spelled]
             position = entry.end
         pieces.append(self.text[position:])
-        return EnvDocument.from_text("".join(pieces))
+        after = EnvDocument.from_text("".join(pieces))
+        if after.values != {**self.values, **changes}:
+            raise EnvFileError(
+                f"{', '.join(changes)} cannot be changed alone",
+                happened="A quote is open somewhere before, and would take the new value for its end.",
+                unchanged="Nothing was written.",
+                remedy="Close the open quote by hand first.",
+            )
+        return after
+
+    def spellings(self, key: str) -> list[str]:
+        """Return how each occurrence of a key spells its value, quotes included."""
+        return [self.text[entry.start : entry.end] for entry in self.entries if entry.key == key]
 
     def warnings(self) -> tuple[str, ...]:
         """Say where a usual reader reads this file differently from python-dotenv."""
         if not self.text.startswith(BOM) or not self.entries:
             return ()
-        first = self.entries[0].key
+        first = shown_key(self.entries[0].key)
         return (f"The file begins with a byte-order mark: Vite does not see its first key, {first}.",)
+
+    def _spelled(self, entry: EnvEntry, value: str) -> str:
+        """Spell a value in the place of an entry's; one that already reads so is only made to read so everywhere."""
+        present = self.text[entry.start : entry.end]
+        if entry.value == value and entry.quote:
+            return present
+        rest = _REST.match(self.text, entry.end)
+        try:
+            return spell(entry.key, value, keep=entry.quote, tail=rest[0] if rest else "")
+        except UnsafeValueError:
+            if entry.value == value:
+                return present
+            raise
 
     def _refuse_unclear(self, changes: Mapping[str, str]) -> None:
         for key in changes:

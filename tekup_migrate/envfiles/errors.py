@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from tekup_migrate.credentials.patterns import secret_forms
 from tekup_migrate.errors import MigrationError
+
+_NAME = re.compile(r"[A-Za-z_][\w.-]{0,79}")
 
 
 class EnvFileError(MigrationError):
@@ -23,3 +28,10 @@ class UnsafeValueError(EnvFileError):
             remedy="In a database URL, percent-encode the character. Otherwise choose a value without it.",
         )
         self.key = key
+
+
+def shown_key(key: str) -> str:
+    """Return how a key of a file may be named: a secret alone on a line is a key as well, and is not named."""
+    if _NAME.fullmatch(key) and not any(secret_forms(key)):
+        return key
+    return "a line that sets nothing"

@@ -18,7 +18,9 @@ _SECRET_NAME = re.compile(
     r"KEY|SECRET|TOKEN|PASSW|PASSPHRASE|PWD|SALT|CREDENTIAL|PRIVATE|PEPPER|SIGNATURE", re.IGNORECASE
 )
 # In comments and on lines that cannot be read: `KEY=value`, `KEY: value`, `export KEY = "two words"`.
-_MENTION = re.compile(r"(?P<name>[\w.-]+)[^\S\r\n]*[=:][^\S\r\n]*(?P<value>\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s#]+)")
+_MENTION = re.compile(
+    r"(?<![\w.-])(?P<name>[\w.-]+)[^\S\r\n]*[=:][^\S\r\n]*(?P<value>\"[^\"\r\n]*\"|'[^'\r\n]*'|[^\s#]+)"
+)
 _UNPAINTABLE = {"Cc", "Cs", "Cf", "Zl", "Zp"}
 
 

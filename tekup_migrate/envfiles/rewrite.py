@@ -12,7 +12,7 @@ from dotenv import dotenv_values
 from tekup_migrate.credentials.durable import replace_file
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.envfiles.document import EnvDocument
-from tekup_migrate.envfiles.errors import EnvFileError
+from tekup_migrate.envfiles.errors import EnvFileError, shown_key
 from tekup_migrate.errors import WorldChangedError
 
 Values = dict[str, str | None]
@@ -26,13 +26,15 @@ class EnvRewrite:
         path: the real file; symlinks have been followed.
         before: its bytes when the rewrite was planned.
         after: its bytes once it is written.
-        changed: the keys whose value becomes another, in the order of the file; empty when nothing changes.
+        values: all keys and values that python-dotenv must read from it then.
+        changed: the keys whose lines change, in the order of the file; empty when nothing changes.
         warnings: what a usual reader of the file will read differently.
     """
 
     path: Path
     before: bytes = field(repr=False)
     after: bytes = field(repr=False)
+    values: Values = field(repr=False)
     changed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
@@ -50,10 +52,10 @@ def plan_rewrite(path: Path, changes: Mapping[str, Secret | str]) -> EnvRewrite:
     wanted = {key: value.reveal() if isinstance(value, Secret) else value for key, value in changes.items()}
     document = EnvDocument.parse(before)
     after = document.replaced(wanted)
-    former = read_values(before)
-    _check_values(real, after.to_bytes(), {**former, **wanted})
-    changed = tuple(key for key in document.values if key in wanted and former.get(key) != wanted[key])
-    return EnvRewrite(real, before, after.to_bytes(), changed, document.warnings())
+    values = {**read_values(before), **wanted}
+    _check_values(real, after.to_bytes(), values)
+    changed = tuple(key for key in document.values if key in wanted and document.spellings(key) != after.spellings(key))
+    return EnvRewrite(real, before, after.to_bytes(), values, changed, document.warnings())
 
 
 def write(rewrite: EnvRewrite) -> bool:
@@ -68,8 +70,7 @@ def write(rewrite: EnvRewrite) -> bool:
         return False
     if current != rewrite.before:
         raise edited_meanwhile(rewrite.path, rewrite.before, current)
-    intended = EnvDocument.parse(rewrite.after).values
-    replace_bytes(rewrite.path, rewrite.after, intended=intended)
+    replace_bytes(rewrite.path, rewrite.after, intended=rewrite.values)
     return True
 
 
@@ -131,7 +132,9 @@ def differing_keys(one: bytes, other: bytes) -> tuple[str, ...]:
 def edited_meanwhile(path: Path, expected: bytes, current: bytes) -> WorldChangedError:
     """Say that somebody edited the file since, naming the keys and no values."""
     keys = differing_keys(expected, current)
-    what = "Keys that differ: " + ", ".join(keys) if keys else "Only comments, order or spelling differ."
+    what = (
+        "Keys that differ: " + ", ".join(map(shown_key, keys)) if keys else "Only comments, order or spelling differ."
+    )
     return WorldChangedError(
         f"{path.name} was edited meanwhile",
         happened=f"{path} is no longer what it was. {what}",
@@ -147,7 +150,7 @@ def _check_values(path: Path, content: bytes, intended: Values) -> None:
         return
     raise EnvFileError(
         f"{path.name} would not be read as intended",
-        happened=f"python-dotenv reads another value than intended for: {', '.join(wrong)}.",
+        happened=f"python-dotenv reads another value than intended for: {', '.join(map(shown_key, wrong))}.",
         unchanged="Nothing was written.",
         remedy="Put these lines right by hand (look for open quotes and stray text), then preview again.",
     )

@@ -42,7 +42,7 @@ def spell(key: str, value: str, *, keep: Quote, tail: str = "") -> str:
     candidates.sort(key=lambda candidate: candidate[0] != keep)
     candidates.append(("", _bare))
     for quote, fits in candidates:
-        if fits(value) and (quote or not value or not tail or tail[0].isspace()):
+        if fits(value) and (quote or _may_end(value, tail)):
             return quote + (value.replace("\n", "\\n") if quote == '"' else value) + quote
     raise UnsafeValueError(key, "mixes quotes, backslashes, spaces or # so that the readers disagree on it")
 
@@ -57,6 +57,13 @@ def _unwritable(value: str) -> str:
         if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} or char == "\ufeff":
             return f"contains the character U+{ord(char):04X}, which the readers of env files treat differently"
     return ""
+
+
+def _may_end(value: str, tail: str) -> bool:
+    """Tell whether a value without quotes may stand before ``tail``."""
+    # Node's own parser takes tabs for part of the value, and a lone space for the value of an empty one.
+    gap = tail[: len(tail) - len(tail.lstrip())]
+    return not tail or (value != "" and gap != "" and gap.strip(" ") == "")
 
 
 def _plain(value: str) -> bool:

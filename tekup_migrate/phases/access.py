@@ -46,18 +46,19 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
 @asynccontextmanager
 async def side_of(context: Context, project_id: str) -> AsyncIterator[Side]:
     """Hold a side (a few connections) of a project for the length of the block."""
-    async with Side(url_of(context, project_id), await context.secrets.password(project_id)) as side:
-        async with clear_errors(context, project_id):
-            yield side
+    password = await context.secrets.password(project_id)
+    async with Side(url_of(context, project_id), password) as side, clear_errors(context, project_id):
+        yield side
 
 
 @asynccontextmanager
 async def both_sides(context: Context) -> AsyncIterator[tuple[Side, Side]]:
     """Hold the source's and the target's side for the length of the block."""
     plan = context.plan
-    async with side_of(context, plan.project_id("source")) as source, side_of(
-        context, plan.project_id("target")
-    ) as target:
+    async with (
+        side_of(context, plan.project_id("source")) as source,
+        side_of(context, plan.project_id("target")) as target,
+    ):
         yield source, target
 
 
@@ -65,9 +66,10 @@ async def both_sides(context: Context) -> AsyncIterator[tuple[Side, Side]]:
 async def both_connected(context: Context) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
     """Connect to source and target for the length of the block."""
     plan = context.plan
-    async with connected(context, plan.project_id("source")) as source, connected(
-        context, plan.project_id("target")
-    ) as target:
+    async with (
+        connected(context, plan.project_id("source")) as source,
+        connected(context, plan.project_id("target")) as target,
+    ):
         yield source, target
 
 

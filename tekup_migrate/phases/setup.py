@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 
 from tekup_migrate.git.branches import make_branch, read_record, undo_branch
 from tekup_migrate.git.repository import Repository
 from tekup_migrate.phases.access import connected, label_of, url_of
+from tekup_migrate.phases.backing_up import BackUp
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import App, Phase, Plan
 from tekup_migrate.postgres.dsn import check_url
+from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.steps import (
     Command,
     Context,
@@ -27,8 +28,6 @@ from tekup_migrate.steps import (
 
 def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
     """Return the steps of a setup phase: per project connect and back up, per app branch."""
-    from tekup_migrate.phases.backing_up import BackUp
-
     return (
         *(Connect(plan, phase, project) for project in plan.projects),
         *(Inventory(plan, phase, project) for project in plan.projects),
@@ -51,8 +50,9 @@ class Connect(Observation):
         """Name the address, and every mistake that can be seen in it."""
         project = context.project(self.project)
         findings = check_url(url_of(context, self.project), ref=project.ref, region=project.region)
-        return (f"SELECT version(), and what the role may do, at {label_of(context, self.project)}",) + tuple(
-            f"{finding.message} {finding.remedy}" for finding in findings
+        return (
+            f"Server version, and what the role may do, at {label_of(context, self.project)}",
+            *(f"{finding.message} {finding.remedy}" for finding in findings),
         )
 
     def target(self, context: Context) -> str:
@@ -109,8 +109,6 @@ class Inventory(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Count."""
-        from tekup_migrate.postgres.catalog import inventory
-
         async with connected(context, self.project) as connection:
             tables = await inventory(connection)
         rows = sum(table.rows for table in tables)
@@ -198,8 +196,3 @@ class Branch(Step):
         if record is not None:
             undone = await undo_branch(repository, record)
             context.ran("command", f"git switch {undone.head.branch or undone.head.sha}", str(app.directory))
-
-
-def dated(name: str) -> str:
-    """Return a backup folder's name with today's date, as the written plan has it."""
-    return f"{name}-{dt.datetime.now(tz=dt.UTC):%Y%m%d}"

@@ -54,7 +54,7 @@ def _refused_by_server(chain: list[BaseException], text: str, url: ConnectionUrl
             f"{url.label} refused the password of {url.user}.",
             "Enter it again, or reset it in the project's database settings.",
         )
-    if state == "53300" or "too many" in text or "max clients" in text or "remaining connection slots" in text:
+    if state == "53300" or "too many" in text or "max client" in text or "remaining connection slots" in text:
         return (
             "The server has no free connection",
             f"{url.label} takes no more connections.",

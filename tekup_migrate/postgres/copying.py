@@ -52,7 +52,7 @@ class _Pipe:
             yield item
 
 
-async def stream(
+async def stream(  # noqa: PLR0913 - two connections, and what flows between them
     source: asyncpg.Connection,
     query: str,
     target: asyncpg.Connection,

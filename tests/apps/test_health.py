@@ -133,9 +133,7 @@ async def test_an_app_that_ends_early_is_told_with_its_last_lines(tmp_path: Path
 
 
 async def test_somebody_else_on_the_port_does_not_pass_for_the_app(server: str, tmp_path: Path) -> None:
-    async with start_process(
-        [sys.executable, "-c", "pass"], cwd=tmp_path, environment=ENVIRONMENT
-    ) as process:
+    async with start_process([sys.executable, "-c", "pass"], cwd=tmp_path, environment=ENVIRONMENT) as process:
         await process.wait()
         with pytest.raises(CommandFailedError, match="ended before"):
             await wait_until_healthy(f"{server}/health", process, limit=5)

@@ -146,9 +146,7 @@ async def test_a_timeout_ends_the_whole_tree(tmp_path: Path, nest: Path) -> None
 async def test_a_cancellation_ends_the_whole_tree_before_it_is_passed_on(tmp_path: Path, nest: Path) -> None:
     file = tmp_path / "pids"
     running = asyncio.create_task(
-        run_command(
-            [PYTHON, str(nest), str(file), "2", "plain"], cwd=tmp_path, environment=ENVIRONMENT, timeout=60
-        )
+        run_command([PYTHON, str(nest), str(file), "2", "plain"], cwd=tmp_path, environment=ENVIRONMENT, timeout=60)
     )
     pids = await pids_from(file, 3)
     running.cancel()
@@ -232,20 +230,14 @@ async def test_an_error_of_the_listener_is_raised_and_leaves_no_child(tmp_path: 
 
     code = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     with pytest.raises(ValueError, match=r"\d+") as raised:
-        await run_command(
-            [PYTHON, "-c", code], cwd=tmp_path, environment=ENVIRONMENT, timeout=20, on_line=refuse
-        )
+        await run_command([PYTHON, "-c", code], cwd=tmp_path, environment=ENVIRONMENT, timeout=20, on_line=refuse)
     assert gone(int(str(raised.value)))
 
 
 async def test_a_stranger_is_left_alone(tmp_path: Path) -> None:
     async with (
-        start_process(
-            [PYTHON, "-c", "import time; time.sleep(60)"], cwd=tmp_path, environment=ENVIRONMENT
-        ) as a,
-        start_process(
-            [PYTHON, "-c", "import time; time.sleep(60)"], cwd=tmp_path, environment=ENVIRONMENT
-        ) as b,
+        start_process([PYTHON, "-c", "import time; time.sleep(60)"], cwd=tmp_path, environment=ENVIRONMENT) as a,
+        start_process([PYTHON, "-c", "import time; time.sleep(60)"], cwd=tmp_path, environment=ENVIRONMENT) as b,
     ):
         await a.stop()
         assert a.exit_code is not None

@@ -1,0 +1,82 @@
+"""Natural keys that both sides have under different ids, found before they break the load."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from tekup_migrate.postgres.digest import column_digest
+from tekup_migrate.postgres.outcome import NaturalKeyClash
+from tekup_migrate.postgres.table import Table, TablePair
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_SAMPLED = 5
+_FETCHED = 2000
+_cursor_numbers = itertools.count()
+
+
+async def find_clashes(
+    source: asyncpg.Connection, target: asyncpg.Connection, pair: TablePair
+) -> tuple[NaturalKeyClash, ...]:
+    """Return, for every unique index of the target but the key's, the values that both sides give to different rows.
+
+    Both sides are walked in the order of the values' digests, so memory does not grow with the table.
+
+    Args:
+        source: in a transaction.
+        target: in a transaction.
+        pair: the table.
+    """
+    found = []
+    for index, columns in pair.target.unique:
+        if set(columns) == set(pair.key) or not pair.key:
+            continue
+        clash = await _compare(source, target, pair, index, columns)
+        if clash.count:
+            found.append(clash)
+    return tuple(found)
+
+
+async def _compare(
+    source: asyncpg.Connection, target: asyncpg.Connection, pair: TablePair, index: str, columns: tuple[str, ...]
+) -> NaturalKeyClash:
+    ours = _walk(source, pair.source, pair.key, columns)
+    theirs = _walk(target, pair.target, pair.key, columns)
+    count, sample = 0, list[str]()
+    left, right = await anext(ours, None), await anext(theirs, None)
+    while left is not None and right is not None:
+        if left[0] == right[0] and left[1] != right[1]:
+            count += 1
+            if len(sample) < _SAMPLED:
+                sample.append(f"({left[2]}) is {left[1]} on the source and {right[1]} on the target")
+        behind = left[0] <= right[0]
+        ahead = right[0] <= left[0]
+        left = await anext(ours, None) if behind else left
+        right = await anext(theirs, None) if ahead else right
+    await ours.aclose()
+    await theirs.aclose()
+    return NaturalKeyClash(index=index, columns=columns, count=count, sample=tuple(sample))
+
+
+async def _walk(
+    connection: asyncpg.Connection, table: Table, key: tuple[str, ...], columns: tuple[str, ...]
+) -> AsyncGenerator[tuple[str, str, str], None]:
+    picked = table.pick(columns)
+    digest = " || ".join(column_digest(column) for column in picked)
+    keys = ", ".join(f"{column.sql}::text" for column in table.pick(key))
+    shown = ", ".join(f"{column.sql}::text" for column in picked)
+    filled = " AND ".join(f"{column.sql} IS NOT NULL" for column in picked)
+    name = f"tekup_natural_{next(_cursor_numbers)}"
+    await connection.execute(f"""
+        DECLARE {name} NO SCROLL CURSOR FOR
+        SELECT pg_catalog.md5({digest}) COLLATE "C", pg_catalog.concat_ws(', ', {keys}),
+               pg_catalog.left(pg_catalog.concat_ws(', ', {shown}), 200)
+        FROM ONLY {table.relation.sql} WHERE {filled} ORDER BY 1
+    """)
+    while rows := await connection.fetch(f"FETCH {_FETCHED} FROM {name}"):
+        for row in rows:
+            yield row[0], row[1], row[2]
+    await connection.execute(f"CLOSE {name}")

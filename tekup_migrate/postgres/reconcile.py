@@ -1,0 +1,327 @@
+"""Making a target's rows equal to the source's: copying, resuming, catching up and verifying are this one algorithm."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from tekup_migrate.errors import MigrationError, PauseRequested
+from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
+from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
+from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
+from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
+from tekup_migrate.postgres.copying import SourceReadError
+from tekup_migrate.postgres.keys import KeyRange
+from tekup_migrate.postgres.natural_keys import find_clashes
+from tekup_migrate.postgres.outcome import (
+    MAX_SAMPLES,
+    NaturalKeyClash,
+    Policy,
+    RowDifference,
+    TableMove,
+    TableOutcome,
+    Tally,
+)
+from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.rejections import (
+    RETRIED,
+    explain,
+    sqlstate,
+)
+from tekup_migrate.postgres.sequences import advance_sequences
+from tekup_migrate.postgres.side import Side, Snapshot
+from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
+from tekup_migrate.postgres.writing import Writer, read_write_mode
+from tekup_migrate.steps import Gate, Verdict
+
+Emit = Callable[[Event], None]
+_ATTEMPTS = 4
+
+
+async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
+    source: Side,
+    target: Side,
+    move: TableMove,
+    *,
+    write: bool,
+    policy: Policy,
+    emit: Emit,
+    gate: Gate,
+) -> TableOutcome:
+    """Compare a table chunk by chunk and, where ``write`` allows, make the target's rows equal to the source's.
+
+    Open ``source.snapshot()`` around the moves of tables that belong together, parents first: then all of them are
+    copied as of one moment. A chunk is committed only when the target's digest, taken in the same transaction, equals
+    the source's; an interruption at any point loses at most the chunks in flight, and the next call sends only what is
+    not equal yet.
+
+    Args:
+        source: only read.
+        target: written chunk by chunk when ``write`` is set, and never otherwise.
+        move: the table on both sides.
+        write: False compares only.
+        policy: whose rows win where they differ; ``Policy.OURS`` until the copy is live.
+        emit: takes every chunk's state and the progress in rows.
+        gate: asked for a pause at every chunk's edge.
+
+    Raises:
+        TableUnfitError: the two tables do not fit together, or rows might be hidden from us.
+        CopyRefusedError: a server refused a chunk.
+        CopyDiffersError: what arrived is not what was sent.
+        ConnectionFailedError: a connection could not be opened.
+        PauseRequested: the gate was closed; finished chunks are kept.
+    """
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        async with source.snapshot() as snapshot:
+            return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise explain(error, move.target, KeyRange(), where="a server") from error
+
+
+async def read_pair(source: Side, target: Side, move: TableMove) -> TablePair:
+    """Read both tables and check that they fit together.
+
+    Raises:
+        TableUnfitError: they do not.
+        ConnectionFailedError: a connection could not be opened.
+    """
+    async with source.connection() as ours, target.connection() as theirs:
+        left = await read_table(ours, move.source, where=source.label)
+        right = await read_table(theirs, move.target, where=target.label)
+    return pair(left, right)
+
+
+@dataclass
+class _Pass:
+    """One walk over all chunks of a table."""
+
+    work: ChunkWork
+    tally: Tally = field(default_factory=Tally)
+    samples: list[RowDifference] = field(default_factory=list)
+    deferred: list[Chunk] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Reconcile:
+    source: Side
+    target: Side
+    snapshot: Snapshot
+    move: TableMove
+    policy: Policy
+    emit: Emit
+    gate: Gate
+
+    async def run(self, *, write: bool) -> TableOutcome:
+        """Do the table."""
+        began = time.monotonic()
+        pair = await read_pair(self.source, self.target, self.move)
+        await self._check_ages(pair)
+        name, estimate = self.move.target.name, pair.source
+        self.emit(TableStarted(table=name, rows=estimate.rows, bytes=estimate.bytes))
+        for note in pair.notes:
+            self.emit(Ran(kind="note", text=f"{name} {note}", where=self.target.label))
+        empty = await self._is_empty(pair)
+        walk, clashes = await self._survey(pair, empty=empty, write=write)
+        wrote = False
+        if walk is None:
+            walk = await self._write(pair, empty=empty)
+            wrote = True
+        return TableOutcome(
+            move=self.move,
+            verdict=Verdict.DIFFERS if walk.tally.differing or clashes else Verdict.PASSED,
+            tally=walk.tally,
+            samples=tuple(walk.samples),
+            clashes=clashes,
+            notes=pair.notes,
+            wrote=wrote,
+            seconds=time.monotonic() - began,
+        )
+
+    async def _survey(
+        self, pair: TablePair, *, empty: bool, write: bool
+    ) -> tuple[_Pass | None, tuple[NaturalKeyClash, ...]]:
+        """Look before writing where rows could be lost; a pass is returned when it is the last word."""
+        clashes: tuple[NaturalKeyClash, ...] = ()
+        if not empty and self.policy is not Policy.OURS:
+            clashes = await self._clashes(pair)
+        blocked = bool(clashes) and self.policy is not Policy.SOURCE
+        if write and not blocked and (empty or self.policy is not Policy.REFUSE):
+            return None, ()
+        walk = await self._walk(pair, writer=None, empty=empty)
+        if write and not blocked and not walk.tally.conflicts:
+            return None, ()
+        return walk, clashes
+
+    async def _write(self, pair: TablePair, *, empty: bool) -> _Pass:
+        async with self.target.connection() as connection:
+            mode = await read_write_mode(connection, pair.target.relation)
+        walk = await self._walk(pair, writer=Writer(mode), empty=empty)
+        await self._resolve_deferred(walk)
+        await self._advance_sequences(pair.target.relation)
+        return walk
+
+    async def _advance_sequences(self, relation: Relation) -> None:
+        async with self.target.connection() as connection:
+            for statement in await advance_sequences(connection, relation):
+                self.emit(Ran(kind="sql", text=statement, where=self.target.label))
+
+    async def _is_empty(self, pair: TablePair) -> bool:
+        async with self.target.connection() as connection:
+            query = f"SELECT NOT EXISTS (SELECT FROM ONLY {pair.target.relation.sql})"
+            return bool(await connection.fetchval(query))
+
+    async def _clashes(self, pair: TablePair) -> tuple[NaturalKeyClash, ...]:
+        async with (
+            self.source.connection() as source,
+            self.target.connection() as target,
+            target.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            return await find_clashes(source, target, pair)
+
+    async def _walk(self, pair: TablePair, *, writer: Writer | None, empty: bool) -> _Pass:
+        work = ChunkWork(pair, self.policy, writer=writer, empty=empty, newest_by=self.move.newest_by)
+        walk = _Pass(work)
+        size = ChunkSize()
+        workers = min(self.source.connections - 1, self.target.connections)
+        queue: asyncio.Queue[Chunk | None] = asyncio.Queue(workers)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(self._work(walk, queue, size))
+                group.create_task(self._feed(pair, queue, size, workers))
+        except BaseExceptionGroup as failed:
+            raise _first(failed) from None
+        self.gate.check()
+        return walk
+
+    async def _feed(self, pair: TablePair, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
+        async with self._planning(pair) as (snapshot, table):
+            async for chunk in plan_chunks(snapshot, table, pair.key, size):
+                # Chunks in flight are finished, not thrown away: a pause costs at most a second.
+                if self.gate.pausing:
+                    break
+                await queue.put(chunk)
+        for _ in range(workers):
+            await queue.put(None)
+
+    @asynccontextmanager
+    async def _planning(self, pair: TablePair) -> AsyncIterator[tuple[Snapshot, Table]]:
+        """Cut the larger side into chunks, so that neither side's part of a chunk grows without bounds."""
+        if pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
+            yield self.snapshot, pair.source
+            return
+        async with (
+            self.target.connection() as keeper,
+            keeper.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Snapshot(keeper, ""), pair.target
+
+    async def _work(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize) -> None:
+        while (chunk := await queue.get()) is not None:
+            if self.gate.pausing:
+                continue
+            began = time.monotonic()
+            result = await self._attempt(walk, chunk)
+            if result is None:
+                walk.deferred.append(chunk)
+                continue
+            size.learn(chunk.weight, time.monotonic() - began)
+            self._count(walk, result)
+
+    def _count(self, walk: _Pass, result: ChunkResult) -> None:
+        walk.tally += result.tally
+        walk.samples += result.samples[: MAX_SAMPLES - len(walk.samples)]
+        rows = walk.tally.source.rows
+        total = max(walk.work.pair.source.rows, rows)
+        self.emit(Progress(label=self.move.target.name, done=rows, total=total, unit="rows"))
+
+    async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
+        """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
+        import asyncpg  # noqa: PLC0415
+
+        report = self._reporter(chunk)
+        for attempt in range(_ATTEMPTS):
+            try:
+                async with self.source.connection() as source, self.target.connection() as target:
+                    samples = MAX_SAMPLES - len(walk.samples)
+                    return await walk.work.run(source, target, chunk, report, samples)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, SourceReadError, OSError) as error:
+                state = sqlstate(error)
+                if state in RETRIED and attempt + 1 < _ATTEMPTS:
+                    continue
+                deferred = walk.work.may_wait_for_others(state)
+                report(ChunkState.WAITING if deferred else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
+                if deferred:
+                    return None
+                raise explain(error, self.move.target, chunk.part) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _resolve_deferred(self, walk: _Pass) -> None:
+        """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
+        while walk.deferred:
+            waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
+            for chunk in waiting:
+                self.gate.check()
+                result = await self._attempt(walk, chunk)
+                if result is None:
+                    walk.deferred.append(chunk)
+                else:
+                    self._count(walk, result)
+            if len(walk.deferred) == len(waiting):
+                await self._together(walk)
+
+    async def _together(self, walk: _Pass) -> None:
+        import asyncpg  # noqa: PLC0415
+
+        chunks, walk.deferred = walk.deferred, []
+        whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)
+        try:
+            async with self.source.connection() as source, self.target.connection() as target:
+                tallies = await walk.work.run_together(source, target, chunks)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, SourceReadError, OSError) as error:
+            raise explain(error, self.move.target, whole) from error
+        for chunk, tally in zip(chunks, tallies, strict=True):
+            self._reporter(chunk)(ChunkState.VERIFIED, tally.source.rows, tally.sent.bytes)
+            self._count(walk, ChunkResult(tally))
+
+    def _reporter(self, chunk: Chunk) -> Report:
+        def report(state: ChunkState, rows: int, sent: int) -> None:
+            table = self.move.target.name
+            self.emit(ChunkChanged(table=table, index=chunk.index, state=state, rows=rows, bytes=sent))
+
+        return report
+
+    async def _check_ages(self, pair: TablePair) -> None:
+        """Refuse to settle by age where there is none, or where the two clocks that wrote it disagree."""
+        if self.policy is not Policy.NEWEST:
+            return
+        if self.move.newest_by not in pair.names or not pair.key:
+            raise _not_by_age(self.move, f"It has no key, or no column {self.move.newest_by}.")
+        async with self.source.connection() as source, self.target.connection() as target:
+            apart = await clocks_apart(source, target)
+        if apart > MAX_CLOCK_SECONDS:
+            raise _not_by_age(self.move, f"The two servers' clocks are {apart:.0f} seconds apart.")
+
+
+def _not_by_age(move: TableMove, happened: str) -> TableUnfitError:
+    return TableUnfitError(
+        f"{move.target} cannot be settled by age",
+        happened=happened,
+        unchanged="No row was touched.",
+        remedy="Choose the source's or the target's rows instead.",
+    )
+
+
+def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that matters most to the operator, where several workers failed at once."""
+    found = [_first(error) if isinstance(error, BaseExceptionGroup) else error for error in failed.exceptions]
+    for kind in (MigrationError, PauseRequested):
+        for error in found:
+            if isinstance(error, kind):
+                return error
+    return found[0]

@@ -1,0 +1,123 @@
+"""The target's transaction that one chunk is written in, with the table's own triggers silenced."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tekup_migrate.postgres.quoting import Relation, quote_ident
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_TRIGGERS = """
+    SELECT t.tgname::text AS name, t.tgenabled::text AS enabled
+    FROM pg_catalog.pg_trigger AS t
+    WHERE t.tgrelid = $1::text::regclass AND NOT t.tgisinternal AND t.tgenabled::text = ANY($2::text[])
+    ORDER BY t.tgname
+"""
+_REFERENCED = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass)
+"""
+_REFERS_TO_ITSELF = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
+                   WHERE contype = 'f' AND conrelid = $1::text::regclass AND confrelid = conrelid)
+"""
+_ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
+
+
+@dataclass(frozen=True)
+class WriteMode:
+    """How rows get into a target table without waking what hangs on it.
+
+    Attributes:
+        relation: the table.
+        replica: whether our role may set ``session_replication_role``; then foreign keys sleep, too, and must be
+            proved afterwards.
+        loud: triggers that would fire nevertheless, with their ``tgenabled``.
+        referenced: whether foreign keys point here, so that a row must not be deleted to be replaced.
+        refers_to_itself: whether a row may need another row of the same table, which may be in a later chunk.
+    """
+
+    relation: Relation
+    replica: bool
+    loud: tuple[tuple[str, str], ...]
+    referenced: bool
+    refers_to_itself: bool
+
+    @property
+    def replaces_by_update(self) -> bool:
+        """Whether changed rows are updated in place instead of deleted and copied anew."""
+        return self.referenced and not self.replica
+
+    @property
+    def silence(self) -> str:
+        """Statements for the transaction's start."""
+        return "".join(self._alter("DISABLE", name) for name, _ in self.loud)
+
+    @property
+    def wake(self) -> str:
+        """Statements for the transaction's end: every trigger as it was."""
+        if not self.loud:
+            return ""
+        # A table with constraint checks still to come cannot be altered.
+        return "SET CONSTRAINTS ALL IMMEDIATE;" + "".join(
+            self._alter(_ENABLE[enabled], name) for name, enabled in self.loud
+        )
+
+    def _alter(self, verb: str, name: str) -> str:
+        return f"ALTER TABLE ONLY {self.relation.sql} {verb} TRIGGER {quote_ident(name)};"
+
+
+async def read_write_mode(connection: asyncpg.Connection, relation: Relation) -> WriteMode:
+    """Find out how the table's triggers can be silenced; changes nothing."""
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        async with connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+        replica = True
+    except asyncpg.InsufficientPrivilegeError:
+        replica = False
+    firing = ["A", "R"] if replica else ["O", "A"]
+    loud = await connection.fetch(_TRIGGERS, relation.sql, firing)
+    return WriteMode(
+        relation=relation,
+        replica=replica,
+        loud=tuple((row["name"], row["enabled"]) for row in loud),
+        referenced=bool(await connection.fetchval(_REFERENCED, relation.sql)),
+        refers_to_itself=bool(await connection.fetchval(_REFERS_TO_ITSELF, relation.sql)),
+    )
+
+
+class Writer:
+    """Opens the transactions that write to one table; one at a time where its triggers must be altered."""
+
+    def __init__(self, mode: WriteMode) -> None:
+        self.mode = mode
+        # ALTER TABLE locks out other writers until the commit: queueing here costs no server connection.
+        self._turn = asyncio.Lock() if mode.loud else None
+
+    @asynccontextmanager
+    async def transaction(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
+        """Write inside this block; everything is rolled back when it ends with an error."""
+        async with AsyncExitStack() as stack:
+            if self._turn is not None:
+                await stack.enter_async_context(self._turn)
+            replica = "SET LOCAL session_replication_role = replica;" if self.mode.replica else ""
+            # Constraints and index expressions may call functions that rely on the role's own search_path.
+            await connection.execute(
+                f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path TO DEFAULT;{replica}{self.mode.silence}"
+            )
+            try:
+                yield
+                if self.mode.wake:
+                    await connection.execute(self.mode.wake)
+            except BaseException:
+                if not connection.is_closed():
+                    await connection.execute("ROLLBACK")
+                raise
+            await connection.execute("COMMIT")

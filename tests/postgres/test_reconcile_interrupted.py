@@ -1,0 +1,150 @@
+"""Pauses, cut connections, writers at the same time: the data itself is the checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from tekup_migrate.errors import PauseRequested
+from tekup_migrate.events import ChunkChanged, ChunkState, Event
+from tekup_migrate.postgres.outcome import Policy, TableMove
+from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.reconcile import reconcile
+from tekup_migrate.postgres.rejections import CopyRefusedError
+from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tekup_migrate.steps import Verdict
+from tests.postgres.sides import Pair
+
+ROWS = 40_000
+MOVE = TableMove(source=Relation("public", "notes"), target=Relation("public", "notes"))
+
+
+@pytest.fixture
+async def notes(sides: Pair) -> Pair:
+    await sides.on_both("CREATE TABLE notes (id int PRIMARY KEY, code text UNIQUE, body text)")
+    await sides.on_source(
+        f"INSERT INTO notes SELECT n, 'c' || n, repeat(md5(n::text), 20) FROM generate_series(1, {ROWS}) AS n"
+    )
+    return sides
+
+
+async def _rows_on_target(sides: Pair) -> int:
+    return len((await sides.contents("notes"))[1])
+
+
+async def test_a_pause_keeps_finished_chunks_and_the_resume_sends_only_the_rest(notes: Pair) -> None:
+    def pause_after_three(event: Event) -> None:
+        notes.events.append(event)
+        verified = sum(e.state is ChunkState.VERIFIED for e in notes.chunk_events())
+        if verified == 3:
+            notes.gate.request()
+
+    with pytest.raises(PauseRequested):
+        await reconcile(
+            notes.source, notes.target, MOVE, write=True, policy=Policy.OURS, emit=pause_after_three, gate=notes.gate
+        )
+    kept = await _rows_on_target(notes)
+    finished = [event for event in notes.chunk_events() if event.state is ChunkState.VERIFIED]
+    assert 0 < kept < ROWS
+    assert kept == sum(event.rows for event in finished)
+    notes.gate.open()
+    outcome = await notes.reconcile("notes")
+    assert outcome.verdict is Verdict.PASSED
+    assert outcome.tally.sent.rows == ROWS - kept
+    await notes.assert_equal("notes")
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+async def test_a_connection_cut_in_the_middle_names_the_range_and_is_resumed(notes: Pair, which: str) -> None:
+    database = notes.source_database if which == "source" else notes.target_database
+    cut = asyncio.Event()
+
+    def watch(event: Event) -> None:
+        notes.events.append(event)
+        if isinstance(event, ChunkChanged) and event.state is ChunkState.VERIFIED:
+            cut.set()
+
+    running = asyncio.create_task(
+        reconcile(notes.source, notes.target, MOVE, write=True, policy=Policy.OURS, emit=watch, gate=notes.gate)
+    )
+    await cut.wait()
+    await _end_our_backends(database)
+    with pytest.raises(CopyRefusedError) as refused:
+        await running
+    assert "notes" in refused.value.title
+    assert "key range" in refused.value.happened
+    kept = await _rows_on_target(notes)
+    assert 0 < kept < ROWS
+    outcome = await notes.reconcile("notes")
+    assert outcome.tally.sent.rows == ROWS - kept
+    await notes.assert_equal("notes")
+
+
+async def _end_our_backends(database: SupabaseDatabase) -> None:
+    connection = await database.connect()
+    try:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'tekup-migrate' AND datname = current_database()"
+        )
+    finally:
+        await connection.close()
+
+
+async def test_writers_during_the_copy_are_caught_up_with(notes: Pair) -> None:
+    stop = asyncio.Event()
+    dice = random.Random(7)
+
+    async def write() -> int:
+        connection = await notes.source_database.connect()
+        written = 0
+        try:
+            while not stop.is_set():
+                row = dice.randrange(1, ROWS)
+                await connection.execute("UPDATE notes SET body = body || 'x' WHERE id = $1", row)
+                await connection.execute("DELETE FROM notes WHERE id = $1", dice.randrange(1, ROWS))
+                await connection.execute("UPDATE notes SET id = id + 1000000 WHERE id = $1", dice.randrange(1, ROWS))
+                await connection.execute("INSERT INTO notes VALUES ($1, $2, 'new')", -written - 1, f"n{written}")
+                written += 1
+        finally:
+            await connection.close()
+        return written
+
+    writing = asyncio.create_task(write())
+    for _ in range(3):
+        assert (await notes.reconcile("notes")).verdict is Verdict.PASSED
+    stop.set()
+    assert await writing > 20
+    last = await notes.reconcile("notes")
+    assert last.verdict is Verdict.PASSED
+    assert last.tally.sent.rows < ROWS // 4
+    await notes.assert_equal("notes")
+    assert (await notes.reconcile("notes")).tally.sent.rows == 0
+
+
+async def test_tables_copied_in_one_snapshot_belong_together(sides: Pair) -> None:
+    await sides.on_both("""
+        CREATE TABLE parents (id int PRIMARY KEY);
+        CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents)
+    """)
+    await sides.on_source("INSERT INTO parents VALUES (1); INSERT INTO children VALUES (1, 1)")
+    async with sides.source.snapshot():
+        await sides.reconcile("parents")
+        await sides.on_source("INSERT INTO parents VALUES (2); INSERT INTO children VALUES (2, 2)")
+        assert (await sides.reconcile("children")).tally.sent.rows == 1
+    assert (await sides.reconcile("parents")).tally.sent.rows == 1
+
+
+async def test_a_fifty_megabyte_value_passes(sides: Pair) -> None:
+    await sides.on_both("CREATE TABLE files (id int PRIMARY KEY, content bytea)")
+    await sides.on_both("ALTER TABLE files ALTER content SET STORAGE EXTERNAL")
+    await sides.on_source(
+        "INSERT INTO files SELECT n, decode(repeat(md5(n::text), 10), 'hex') FROM generate_series(1, 100) AS n"
+    )
+    await sides.on_source("UPDATE files SET content = decode(repeat(md5('x'), 3200000), 'hex') WHERE id = 50")
+    outcome = await sides.reconcile("files")
+    assert outcome.verdict is Verdict.PASSED
+    assert outcome.tally.sent.bytes > 50_000_000
+    assert (await sides.verify("files")).verdict is Verdict.PASSED
