@@ -113,6 +113,8 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
     async with _snapshot(request) as (connection, snapshot):
         found = await survey(connection, request.schemas)
         needed = found.archive_bytes + (found.plain_bytes if request.plain else 0)
+        # Sealing one file after the other needs, at worst, room for the largest one twice.
+        needed *= 2 if request.sealed_for else 1
         await asyncio.to_thread(require_room, folder, needed)
         programs = await choose_programs(found.server_major, installed=request.installed)
         async with _partial(folder) as partial:

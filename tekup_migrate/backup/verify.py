@@ -132,5 +132,10 @@ def _missing_tables(manifest: Manifest, entries: tuple[ArchiveEntry, ...]) -> li
     return [
         ArchiveFinding(FindingKind.MISSING_TABLE, table.label)
         for table in manifest.tables
-        if not any(line.startswith(f"TABLE DATA {table.schema} {table.name} ") for line in lines)
+        if not any(line.startswith(_listed(f"TABLE DATA {table.schema} {table.name} ")) for line in lines)
     ]
+
+
+def _listed(text: str) -> str:
+    """Return a name as ``pg_restore --list`` prints it: on one line."""
+    return text.replace("\r", " ").replace("\n", " ")
