@@ -14,7 +14,7 @@ def restore_instructions(manifest: Manifest, *, plain: bool) -> str:
     """Return RESTORE.md for a backup; ``plain`` says that the folder also holds a plain SQL file."""
     parts = [
         _origin(manifest),
-        _WHOLE,
+        _SEALED if manifest.sealed_for else _WHOLE,
         _PREPARE.format(major=manifest.dump_major, database=shlex.quote(manifest.database)),
         _requirements(manifest),
         _RESTORE.format(first=_first_table(manifest)),
@@ -43,6 +43,23 @@ pg_restore -f /dev/null {ARCHIVE}
 ```
 
 Both must end without an error.
+"""
+
+_SEALED = f"""## 1. Is it whole? Open it
+
+```sh
+sha256sum -c {CHECKSUMS}      # macOS: shasum -a 256 -c {CHECKSUMS}
+```
+
+The files that end with `.age` are sealed. Write the backup key (`AGE-SECRET-KEY-1…`) into a file `key.txt` that only
+you can read, and open them with the program `age` (age-encryption.org):
+
+```sh
+for f in {ARCHIVE}/*.age; do age --decrypt --identity key.txt --output "${{f%.age}}" "$f" && rm "$f"; done
+pg_restore -f /dev/null {ARCHIVE}
+```
+
+All must end without an error.
 """
 
 _PREPARE = """## 2. Prepare an empty database

@@ -89,6 +89,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         roles: the source's roles; the archive's owners and grants name them.
         extensions: what must exist before the archive can be restored.
         functions: functions outside the archive that something in it calls.
+        sealed_for: the age recipient that the archive's files are sealed for, or empty.
     """
 
     format: int
@@ -110,6 +111,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     extensions: tuple[InstalledExtension, ...] = ()
     functions: tuple[OutsideFunction, ...] = ()
+    sealed_for: str = ""
 
     @property
     def server_major(self) -> int:
