@@ -21,6 +21,7 @@ from msgspec import Struct
 from tekup_migrate.errors import JournalError
 from tekup_migrate.steps import Evidence, Preview, Verdict
 
+JOURNAL = "journal.sqlite3"
 VERSION = 1
 
 _SCHEMA = """
@@ -124,10 +125,30 @@ class Journal:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None, timeout=10)
             try:
+                version = _check(path, connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                _bring_up_to_date(path, connection)
+                if version == 0:
+                    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            except BaseException:
+                connection.close()
+                raise
+            return cls(path, connection)
+
+    @classmethod
+    def open_existing(cls, path: Path) -> Journal | None:
+        """Open a journal for reading, beside a process that may be writing it; None when there is none.
+
+        Raises:
+            JournalError: it cannot be read, is damaged, or comes from a newer version.
+        """
+        with _clear_errors(path):
+            if not path.exists():
+                return None
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+            try:
+                _check(path, connection)
             except BaseException:
                 connection.close()
                 raise
@@ -286,8 +307,9 @@ class RunMemory:
         return self._journal.recall(self._run, key)
 
 
-def _bring_up_to_date(path: Path, connection: sqlite3.Connection) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+def _check(path: Path, connection: sqlite3.Connection) -> int:
+    """Return the file's format version, 0 for an empty file."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > VERSION:
         raise JournalError(
             "The journal was written by a newer tekup-migrate",
@@ -298,8 +320,7 @@ def _bring_up_to_date(path: Path, connection: sqlite3.Connection) -> None:
     check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if check != "ok":
         _refuse_damaged(path, str(check))
-    if version == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+    return version
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def hold(folder: Path) -> Iterator[None]:
         RunLockedError: another process holds it; the error names the process.
         JournalError: the folder cannot be written.
     """
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - not needed by commands that only read
+    from filelock import FileLock, Timeout
 
     holder = folder / "holder.json"
     try:

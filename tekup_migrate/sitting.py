@@ -6,6 +6,7 @@ in through here, each with its own operator and listener.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -14,16 +15,16 @@ from pathlib import Path
 
 import msgspec
 
+from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import JournalError
 from tekup_migrate.events import Event, Listener, Ran, StepChanged
-from tekup_migrate.journal import Journal, RunMemory, RunRecord
+from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
 from tekup_migrate.lock import hold
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
+from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Context, Gate, Operator, Secrets
-
-JOURNAL = "journal.sqlite3"
+from tekup_migrate.steps import Context, Gate, Memory, Operator, Secrets
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Sitting:
     context: Context
     opened: float
 
+    def report(self) -> Report:
+        """Return the report of the run as the journal now has it."""
+        _remember_peak_memory(self.context.memory)
+        run = self.journal.latest_run() or self.run
+        return make_report(self.plan, self.runner.steps, self.journal, run)
+
 
 Opening = Callable[[Operator, Listener], AbstractAsyncContextManager[Sitting]]
 """Opens a sitting for whoever answers and listens; a rehearsal also makes its world here."""
@@ -60,14 +67,14 @@ class Surroundings:
     Attributes:
         state: the directory that keeps runs; each plan has a folder in it.
         secrets: makes the source of secrets for the operator of this sitting.
-        redact: removes every held secret from a text.
+        redactor: knows every secret that is held.
         environment: the environment for child processes.
         rehearsal: whether everything is thrown away afterwards.
     """
 
     state: Path
     secrets: Callable[[Operator], Secrets]
-    redact: Callable[[str], str]
+    redactor: Redactor
     environment: Mapping[str, str]
     rehearsal: bool = False
 
@@ -98,13 +105,14 @@ async def open_sitting(
                 gate=Gate(),
                 listen=recorder,
                 environment=surroundings.environment,
-                redact=surroundings.redact,
+                redactor=surroundings.redactor,
                 rehearsal=surroundings.rehearsal,
             )
             runner = Runner(steps=steps_of(plan), context=context, journal=journal)
             yield Sitting(
                 plan=plan, run=run, resumed=resumed, runner=runner, journal=journal, context=context, opened=time.time()
             )
+            _remember_peak_memory(context.memory)
         finally:
             journal.close()
 
@@ -122,6 +130,24 @@ def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool) -> tuple[Run
             remedy="Put the plan file back as it was, or begin a new run elsewhere with --state DIR.",
         )
     return latest, True
+
+
+def _remember_peak_memory(memory: Memory) -> None:
+    before = int(memory.recall(PEAK_MEMORY) or b"0")
+    memory.remember(PEAK_MEMORY, str(max(before, _peak_memory())).encode())
+
+
+def _peak_memory() -> int:
+    """Return the largest resident size of this process so far, in bytes."""
+    if sys.platform == "win32":
+        import psutil
+
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource
+
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage(2): kilobytes on Linux, bytes on macOS.
+    return largest if sys.platform == "darwin" else largest * 1024
 
 
 def _private_folder(folder: Path) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import ClassVar, Protocol, TypeVar
 import msgspec
 from msgspec import Struct
 
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.events import Listener, Ran
@@ -297,6 +299,10 @@ class Secrets(Protocol):
         """
         ...
 
+    async def seal(self) -> Seal:
+        """Return what seals the former contents of files, so that they are not kept in plaintext."""
+        ...
+
 
 class Memory(Protocol):
     """What a step must still know in a later sitting to verify or revert itself; kept in the journal."""
@@ -324,7 +330,7 @@ class Context:
         gate: where to ask whether to pause.
         listen: takes events.
         environment: the environment for child processes.
-        redact: removes every held secret from a text.
+        redactor: removes every held secret from whatever is shown or written.
         rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
     """
 
@@ -337,8 +343,12 @@ class Context:
     gate: Gate
     listen: Listener
     environment: Mapping[str, str]
-    redact: Callable[[str], str]
+    redactor: Redactor
     rehearsal: bool = False
+
+    def redact(self, text: str) -> str:
+        """Return a text with every held secret replaced by its mask."""
+        return self.redactor.redact(text)
 
     def project(self, project_id: str) -> Project:
         """Return a project of the plan by its id."""

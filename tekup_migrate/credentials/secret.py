@@ -13,7 +13,8 @@ class Secret:
     """A password or key that shows only its mask; ``reveal`` is the one way to the value.
 
     ``kind`` and ``project`` are what may be painted ("service key of oaevag…"). Two different values have
-    different fingerprints within one process, and fingerprints of two processes cannot be compared.
+    different fingerprints within one process, and fingerprints of two processes cannot be compared. Pickled,
+    it is the text of its mask; copied, it is itself; compared, it equals only a Secret of the same value.
     """
 
     __slots__ = ("_value", "kind", "project")
@@ -23,6 +24,11 @@ class Secret:
         self.kind = kind
         self.project = project
 
+    @property
+    def _bytes(self) -> bytes:
+        """The value's bytes, also where it came from a file that is not UTF-8."""
+        return self._value.encode("utf-8", "surrogatepass")
+
     def reveal(self) -> str:
         """Return the value itself; every call is a place to be read twice."""
         return self._value
@@ -30,7 +36,7 @@ class Secret:
     @property
     def fingerprint(self) -> str:
         """Four hex digits of a salted hash: tells two secrets apart, tells nothing about either."""
-        return hmac.new(_SALT, self._value.encode(), hashlib.sha256).hexdigest()[:4]
+        return hmac.new(_SALT, self._bytes, hashlib.sha256).hexdigest()[:4]
 
     @property
     def mask(self) -> str:
@@ -49,10 +55,17 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(self._bytes, other._bytes)
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)
 
-    def __reduce__(self) -> str:
-        raise TypeError("a Secret is never pickled")
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        return self
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        # What is pickled ends up in a file or another process: only the mask may.
+        return (str, (self.mask,))

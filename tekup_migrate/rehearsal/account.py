@@ -58,7 +58,7 @@ def server_account() -> Account | None:
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    import pwd  # noqa: PLC0415 - exists on POSIX only
+    import pwd
 
     for name in _CANDIDATES:
         try:
@@ -91,13 +91,22 @@ def reachable_installation(major: int, account: Account | None, copies: Path) ->
     original = embedded_installation(major)
     if account is None or account.reaches(original / "bin"):
         return original
-    copy = copies / str(major)
+    copy = copies / original.parent.name / original.name
     if not copy.exists():
         unwanted = shutil.ignore_patterns("*.a", "pkgconfig", "pg_*dump*", "pgbench")
         for part in ("bin", "lib", "share"):
             shutil.copytree(original / part, copy / part, symlinks=True, ignore=unwanted)
-        _open_to_all(copy)
+        for libraries in _bundled_libraries(original.parent):
+            place = copies / libraries.relative_to(original.parent.parent)
+            shutil.copytree(libraries, place, symlinks=True, dirs_exist_ok=True)
+        _open_to_all(copies)
     return copy
+
+
+def _bundled_libraries(package: Path) -> list[Path]:
+    """Return the folders of shared libraries that a wheel carries and its programs find by relative path."""
+    places = (package.with_name(f"{package.name}.libs"), package / ".dylibs")
+    return [place for place in places if place.is_dir()]
 
 
 def hand_over(path: Path, account: Account | None) -> None:

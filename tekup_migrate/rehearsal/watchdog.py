@@ -79,15 +79,13 @@ def end_processes(directory: Path) -> int:
             found += len(residents)
             _end(residents)
             quiet_since = time.monotonic()
-        elif not found:
-            return 0
         else:
             time.sleep(0.05)
     return found
 
 
 def _residents(directory: Path) -> list[psutil.Process]:
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     return [
         process
@@ -97,7 +95,7 @@ def _residents(directory: Path) -> list[psutil.Process]:
 
 
 def _lives_in(process: psutil.Process, directory: Path) -> bool:
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     arguments: list[str] = process.info["cmdline"] or []
     name = (process.info["name"] or "").lower().removesuffix(".exe")
@@ -119,25 +117,43 @@ def _inside(argument: str, directory: Path) -> bool:
 
 def _end(processes: list[psutil.Process]) -> None:
     """Ask politely, then insist; a server is told to stop without a checkpoint, its data is thrown away."""
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     for process in processes:
         with contextlib.suppress(psutil.Error):
             if sys.platform != "win32" and process.info["name"] == "postgres":
-                import signal  # noqa: PLC0415 - SIGQUIT exists on POSIX only
+                import signal
 
                 process.send_signal(signal.SIGQUIT)
             else:
                 process.terminate()
-    _, stubborn = psutil.wait_procs(processes, timeout=6)
-    for process in stubborn:
+    for process in _wait(processes, seconds=6):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=3)
+    _wait(processes, seconds=3)
+
+
+def _wait(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended; return those that have not. A zombie has: who reaps it is not our matter."""
+    limit = time.monotonic() + seconds
+    alive = [process for process in processes if _runs(process)]
+    while alive and time.monotonic() < limit:
+        time.sleep(0.02)
+        alive = [process for process in alive if _runs(process)]
+    return alive
+
+
+def _runs(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _ignore_interrupts() -> None:
-    import signal  # noqa: PLC0415 - only the child needs it
+    import signal
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)

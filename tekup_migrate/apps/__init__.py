@@ -1,0 +1,1 @@
+"""What runs beside the databases: child processes, health probes, Prisma, encryption keys, connections."""

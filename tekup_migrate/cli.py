@@ -1,0 +1,211 @@
+"""The commands; the wizard is opened only when it is asked for.
+
+Exit codes: 0 all is well, 1 something differs or did not pass, 2 an error the operator can act on or wrong
+usage, 3 could not tell, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tekup_migrate import __version__
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.plan import BUILT_IN, Plan, read_plan
+
+if TYPE_CHECKING:
+    from tekup_migrate.sitting import Opening
+
+ERROR, INTERRUPTED = 2, 130
+_VERIFY_CODES = {"passed": 0, "differs": 1, "unverified": 3}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    _speak_utf8()
+    options = _parser().parse_args(arguments)
+    try:
+        plan = read_plan(options.plan)
+        command: Callable[[Plan, argparse.Namespace], int] = options.command
+        return command(plan, options)
+    except MigrationError as error:
+        print(error, file=sys.stderr)
+        return ERROR
+    except KeyboardInterrupt:
+        print("Interrupted. What was done is in the journal; start again to resume.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="tekup-migrate",
+        description="Consolidate several Supabase projects into one, with a way back from every step."
+        " Without a command: the wizard, which offers to resume an unfinished run.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument(
+        "--plan", type=Path, default=BUILT_IN, metavar="FILE", help="the plan (default: the built-in one)"
+    )
+    parser.add_argument("--state", type=Path, metavar="DIR", help="where runs are kept (default: your state directory)")
+    parser.set_defaults(command=_wizard)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_rehearse(commands)
+    show = commands.add_parser("plan", help="show every phase and step, its danger and how it is undone")
+    show.add_argument("--json", action="store_true", help="as JSON")
+    show.set_defaults(command=_plan)
+    status = commands.add_parser("status", help="show where the run stands")
+    status.add_argument("--json", action="store_true", help="as JSON")
+    status.set_defaults(command=_status)
+    report = commands.add_parser("report", help="write the report of the latest run")
+    report.add_argument("--format", choices=("md", "json"), default="md", help="Markdown (default) or JSON")
+    report.add_argument("-o", "--output", type=Path, metavar="FILE", help="write it there instead of printing it")
+    report.set_defaults(command=_report)
+    verify = commands.add_parser(
+        "verify", help="compare both sides row by row; exit 0 equal, 1 differs, 3 could not tell"
+    )
+    verify.add_argument("--json", action="store_true", help="as JSON")
+    verify.set_defaults(command=_verify)
+    run = commands.add_parser("run", help="carry the plan out without questions; loopback databases only")
+    run.add_argument("--unattended", action="store_true", required=True, help="required: nobody will be asked")
+    run.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
+    run.set_defaults(command=_run)
+    return parser
+
+
+def _add_rehearse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    rehearse = commands.add_parser("rehearse", help="the whole plan on throw-away servers and repositories made here")
+    rehearse.add_argument("--unattended", action="store_true", help="no wizard, no questions: a line per step")
+    rehearse.add_argument("--rows", type=_positive, default=2000, metavar="N", help="documents to make (default: 2000)")
+    rehearse.add_argument(
+        "--dir", type=Path, metavar="DIR", help="make it all in there (default: a temporary directory)"
+    )
+    rehearse.add_argument("--keep", action="store_true", help="keep the directory afterwards")
+    rehearse.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
+    rehearse.set_defaults(command=_rehearse)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
+    return number
+
+
+def _speak_utf8() -> None:
+    # A Windows console or a C locale would fail on the first Danish letter.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="replace")
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end the process the way Ctrl-C does, so that servers and children are taken along."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+def _wizard(plan: Plan, options: argparse.Namespace) -> int:
+    from screens.wizard import open_wizard
+
+    from tekup_migrate.real import real_opening
+
+    return open_wizard(plan, real_opening(plan, _state(options)), rehearsal=False)
+
+
+def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.rehearsal.opening import rehearsal_opening
+
+    _end_on_sigterm()
+    opening = rehearsal_opening(
+        plan, options.plan.with_suffix(""), rows=options.rows, directory=options.dir, keep=options.keep
+    )
+    if not options.unattended:
+        from screens.wizard import open_wizard
+
+        return open_wizard(plan, opening, rehearsal=True, report_file=options.report)
+    return _unattended(plan, opening, options.report, attests=True)
+
+
+def _run(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.real import real_opening, require_loopback
+
+    require_loopback(plan)
+    _end_on_sigterm()
+    return _unattended(plan, real_opening(plan, _state(options)), options.report, attests=False)
+
+
+def _unattended(plan: Plan, opening: Opening, report: Path | None, *, attests: bool) -> int:
+    import asyncio
+
+    from tekup_migrate.unattended import run_unattended
+
+    return asyncio.run(run_unattended(opening, plan, _say, report_file=report, attests=attests))
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _verify(plan: Plan, options: argparse.Namespace) -> int:
+    import asyncio
+
+    from tekup_migrate.real import verify
+
+    evidence = asyncio.run(verify(plan, _state(options)))
+    if options.json:
+        _print_json(evidence)
+    else:
+        print("\n".join((f"{evidence.verdict.value}: {evidence.summary}", *evidence.facts)))
+    return _VERIFY_CODES[evidence.verdict.value]
+
+
+def _state(options: argparse.Namespace) -> Path:
+    if options.state is not None:
+        return Path(options.state)
+    from platformdirs import user_state_path
+
+    return user_state_path("tekup-migrate", appauthor=False)
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def _plan(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.overview import plan_lines, planned
+
+    if options.json:
+        _print_json(planned(plan))
+    else:
+        print("\n".join(plan_lines(plan)))
+    return 0
+
+
+def _status(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.overview import run_status, status_lines
+
+    status = run_status(plan, _state(options))
+    if options.json:
+        _print_json(status)
+    else:
+        print("\n".join(status_lines(status)))
+    return 0
+
+
+def _report(plan: Plan, options: argparse.Namespace) -> int:
+    from tekup_migrate.overview import latest_report
+    from tekup_migrate.report.document import to_json, to_markdown, write_report
+
+    report = latest_report(plan, _state(options))
+    text = to_json(report) if options.format == "json" else to_markdown(report)
+    if options.output is None:
+        print(text, end="")
+    else:
+        write_report(options.output, text)
+    return 0

@@ -1,0 +1,1 @@
+"""A lossless `.env` document, its rewrite, its diff and its way back."""

@@ -1,0 +1,103 @@
+"""Backing a project up, once per run and project, into the run's own folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tekup_migrate.backup.dump import BackupRequest, backup_project
+from tekup_migrate.backup.manifest import Manifest
+from tekup_migrate.backup.verify import verify_archive
+from tekup_migrate.phases.access import label_of, url_of
+from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.steps import Command, Context, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
+
+
+class BackUp(Step):
+    """Dumps a project's schema ``public`` into a new folder, with every table's digest."""
+
+    undo = Undo.NOTHING
+    undo_note = "It writes a new folder and overwrites nothing; the folder is kept."
+    why = "Every later step that could lose something names this backup as the way back."
+
+    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
+        title = f"Back up {plan.projects[project].title}"
+        super().__init__(id=f"{phase.id}.backup.{project}", phase=phase.id, title=title)
+        self.project = project
+
+    async def preview(self, context: Context) -> Preview:
+        """Show the command and where the backup goes."""
+        root = backups_root(context)
+        return Preview(
+            title=self.title,
+            target=f"{label_of(context, self.project)} → {root}",
+            verb="Back up",
+            undo=self.undo_note,
+            actions=(
+                Command(("pg_dump", "--format=directory", "--schema=public", "--snapshot=…"), str(root)),
+                Remark("The digest of every table is taken in the same snapshot, to compare a restore with."),
+            ),
+        )
+
+    async def apply(self, context: Context) -> None:
+        """Dump, unless this run has a whole backup of this project already."""
+        if _folder(context, self.project) is not None:
+            return
+        project = context.project(self.project)
+        request = BackupRequest(
+            url=url_of(context, self.project),
+            password=await context.secrets.password(self.project),
+            name=project.backup_name or f"{self.project}-backup",
+            ref=project.ref,
+        )
+        folder, _ = await backup_project(request, backups_root(context), listen=context.listen, gate=context.gate)
+        context.memory.remember(_note(self.project), str(folder).encode())
+
+    async def verify(self, context: Context) -> Evidence:
+        """Read the whole archive back and compare it with its manifest."""
+        folder = _folder(context, self.project)
+        if folder is None:
+            return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
+        findings = await verify_archive(folder)
+        manifest = Manifest.load(folder)
+        size = f"{manifest.bytes / 1e6:.1f} MB"
+        return Evidence(
+            verdict=Verdict.DIFFERS if findings else Verdict.PASSED,
+            summary=f"{len(manifest.tables)} tables, {manifest.rows:,} rows, {size} in {folder.name}",
+            facts=(
+                *(str(finding) for finding in findings),
+                str(folder),
+                "every file equals its SHA-256 in the manifest; pg_restore reads all of it"
+                if not findings
+                else "do not rely on this backup",
+            ),
+            figures=(Figure("backup", manifest.bytes, "bytes"),),
+        )
+
+
+def backups_root(context: Context) -> Path:
+    """Return the folder that holds the run's backups."""
+    return context.folder / "backups"
+
+
+def backup_folders(context: Context) -> tuple[Path, ...]:
+    """Return the run's whole backups."""
+    folders = (_folder(context, project) for project in context.plan.projects)
+    return tuple(folder for folder in folders if folder is not None)
+
+
+def backup_of(context: Context, project_id: str) -> str:
+    """Return how a dialog names the backup that covers a project, or that there is none."""
+    folder = _folder(context, project_id)
+    if folder is None:
+        return "no backup of it was made in this run"
+    return f"{folder} (taken {Manifest.load(folder).ended}; its RESTORE.md has the commands)"
+
+
+def _folder(context: Context, project: str) -> Path | None:
+    kept = context.memory.recall(_note(project))
+    folder = Path(kept.decode()) if kept else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _note(project: str) -> str:
+    return f"backup:{project}"

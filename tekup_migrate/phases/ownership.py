@@ -1,0 +1,36 @@
+"""Whose the target's rows are: only our copy, or live rows of an app that was pointed at them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from tekup_migrate.steps import Context
+
+_YES = b"yes"
+_NO = b""
+
+
+def note_created(context: Context, table: str) -> None:
+    """Remember that this run created a table on the target."""
+    context.memory.remember(f"created:{table}", _YES)
+
+
+def forget_created(context: Context, table: str) -> None:
+    """Remember that the table is gone again."""
+    context.memory.remember(f"created:{table}", _NO)
+
+
+def note_cut_over(context: Context, app: str) -> None:
+    """Remember when an app's env files were first pointed at the target."""
+    if not context.memory.recall(f"cut-over:{app}"):
+        context.memory.remember(f"cut-over:{app}", dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds").encode())
+
+
+def forget_cut_over(context: Context, app: str) -> None:
+    """Remember that the app's env files are as they were."""
+    context.memory.remember(f"cut-over:{app}", _NO)
+
+
+def is_ours(context: Context, app: str, table: str) -> bool:
+    """Whether a target table was created by this run and is not live yet, so that its rows are only our copy."""
+    return context.memory.recall(f"created:{table}") == _YES and not context.memory.recall(f"cut-over:{app}")

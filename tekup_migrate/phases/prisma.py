@@ -1,0 +1,302 @@
+"""The steps of an app whose tables Prisma manages: keep Prisma away from others' tables, generate, push."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
+
+from tekup_migrate.apps.package_scripts import read_command
+from tekup_migrate.apps.prisma import Existing, PushPrediction, predict_push, read_schema
+from tekup_migrate.apps.prisma_config import CONFIG, SINCE, external_tables, new_config
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.phases.access import connected, label_of
+from tekup_migrate.phases.answering import run_check
+from tekup_migrate.phases.attesting import attest
+from tekup_migrate.phases.backing_up import backup_of
+from tekup_migrate.phases.text_diff import text_diff
+from tekup_migrate.plan import App, Phase, Plan, Prisma
+from tekup_migrate.postgres.inventory import inventory
+from tekup_migrate.steps import (
+    Action,
+    Command,
+    Context,
+    Danger,
+    Evidence,
+    FileChange,
+    Manual,
+    Preview,
+    Remark,
+    Step,
+    Undo,
+    Verdict,
+)
+
+# An enum that a table uses goes or stays with that table, which is predicted by itself.
+_UNUSED_ENUMS = """
+    SELECT n.nspname, t.typname
+    FROM pg_catalog.pg_type AS t JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
+    WHERE t.typtype = 'e' AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+        WHERE a.atttypid = t.oid AND c.relkind IN ('r', 'p'))
+"""
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+class _PrismaStep(Step):
+    """A step of an app with the trait ``prisma``."""
+
+    name = ""
+    verb = ""
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        self.app_id = phase.app
+        super().__init__(
+            id=f"{phase.id}.{self.name}", phase=phase.id, title=self.verb.format(plan.apps[phase.app].title)
+        )
+
+    def app(self, context: Context) -> App:
+        """Return the app."""
+        return context.plan.apps[self.app_id]
+
+    def trait(self, context: Context) -> Prisma:
+        """Return the app's trait."""
+        trait = self.app(context).prisma
+        if trait is None:
+            raise ValueError(f"{self.app_id} has no prisma trait")
+        return trait
+
+    def config(self, context: Context) -> Path:
+        """Return where Prisma looks for the app's config."""
+        return self.app(context).directory / self.trait(context).directory / CONFIG
+
+    async def prediction(self, context: Context) -> PushPrediction:
+        """Return what a push would drop now."""
+        schema = read_schema(self.app(context).directory / self.trait(context).schema)
+        async with connected(context, context.plan.project_id("target")) as connection:
+            enums = await connection.fetch(_UNUSED_ENUMS)
+            tables = await inventory(connection)
+        config = self.config(context)
+        external = external_tables(config.read_text(encoding="utf-8")) if config.is_file() else frozenset()
+        return predict_push(
+            schema,
+            tables=[Existing(schema="public", name=table.name, rows=table.rows) for table in tables],
+            enums=[Existing(schema=row[0], name=row[1]) for row in enums],
+            external=external,
+        )
+
+
+class Protect(_PrismaStep):
+    """Declares other apps' tables as external in the app's Prisma config."""
+
+    name = "protect"
+    verb = "Keep Prisma of {} away from other apps' tables"
+    danger = Danger.CAREFUL
+    undo = Undo.UNDOABLE
+    undo_note = "The new prisma.config.ts is deleted again."
+    why = (
+        "`prisma db push` drops tables that its schema does not name: empty ones without a word. Listed as external"
+        " tables they are left alone."
+    )
+
+    async def preview(self, context: Context) -> Preview:
+        """Show the new file, or what the operator must put into the one that is there."""
+        config, text = self.config(context), await self._text(context)
+        note = f"Prisma ORM {SINCE} or newer honours this; older ones ignore it."
+        actions: tuple[Action, ...]
+        if text is None:
+            actions = (Remark("Nothing outside the app's own schema is in reach: nothing to do."),)
+        elif config.exists() and context.memory.recall(self.id) is None:
+            actions = (Manual(f"Add these tables to {config} yourself:\n{text}"), Remark(note))
+        else:
+            actions = (FileChange(str(config), text_diff(b"", text.encode())), Remark(note))
+        return Preview(
+            title=self.title, target=str(config), verb="Write the config", undo=self.undo_note, actions=actions
+        )
+
+    async def _text(self, context: Context) -> str | None:
+        """Return the config that is needed, or None when nothing is missing from it."""
+        found = await self.prediction(context)
+        if not found.dropped_tables:
+            return None
+        trait = self.trait(context)
+        schema = PurePosixPath(trait.schema).relative_to(trait.directory)
+        return new_config(str(schema), {(table.schema, table.name) for table in found.dropped_tables})
+
+    async def apply(self, context: Context) -> None:
+        """Write a new config; ask for the operator's hand where there is one already."""
+        config, text = self.config(context), await self._text(context)
+        if text is None:
+            return
+        if config.exists():
+            await attest(context, id=self.id, title=self.title, instruction=f"Add these tables to {config}:\n{text}")
+            return
+        context.memory.remember(self.id, text.encode())
+        config.write_text(text, encoding="utf-8", newline="\n")
+        context.ran("file", f"wrote {CONFIG}", str(config))
+
+    async def verify(self, context: Context) -> Evidence:
+        """Predict a push once more."""
+        found = await self.prediction(context)
+        lost = [table.name for table in found.dropped_tables]
+        return Evidence(
+            verdict=Verdict.DIFFERS if lost else Verdict.PASSED,
+            summary=f"a push would drop {', '.join(lost)}" if lost else "a push would drop no other app's table",
+        )
+
+    async def revert(self, context: Context) -> None:
+        """Delete the config that this run wrote, unless it was edited since."""
+        kept, config = context.memory.recall(self.id), self.config(context)
+        if kept is None or not config.exists():
+            return
+        if config.read_bytes() != kept:
+            raise MigrationError(
+                f"{CONFIG} was edited meanwhile",
+                happened=f"{config} is not what this run wrote.",
+                unchanged="The file was left as it is.",
+                remedy="Look at it, delete it by hand if it should go, and try again.",
+            )
+        config.unlink()
+        context.ran("file", f"deleted {CONFIG}", str(config))
+
+
+def own_config(context: Context, app_id: str, app: App) -> tuple[str, ...]:
+    """Return the config that this run wrote into an app's repository, relative to it, if it wrote one."""
+    if app.prisma is None:
+        return ()
+    phases = (phase.id for phase in context.plan.phases if phase.app == app_id)
+    written = any(context.memory.recall(f"{phase}.{Protect.name}") is not None for phase in phases)
+    return (str(PurePosixPath(app.prisma.directory) / CONFIG),) if written else ()
+
+
+class Generate(_PrismaStep):
+    """Generates the app's Prisma client."""
+
+    name = "generate"
+    verb = "Generate the Prisma client of {}"
+    danger = Danger.CAREFUL
+    undo_note = "Nothing to undo: the client is generated from the schema at any time."
+    why = "The app runs with the client that was generated last."
+
+    async def preview(self, context: Context) -> Preview:
+        """Show the command and what it leads to."""
+        app, argv = self.app(context), self.trait(context).generate
+        reading = read_command(argv, root=app.directory)
+        return Preview(
+            title=self.title,
+            target=str(app.directory),
+            verb="Generate",
+            undo=self.undo_note,
+            actions=(
+                Command(argv, str(app.directory)),
+                *(Remark(f"{script.package.name}: {script.name} = {script.text}") for script in reading.scripts),
+            ),
+        )
+
+    async def apply(self, context: Context) -> None:
+        """Run it."""
+        context.memory.remember(
+            self.id, (await run_check(context, self.app(context), self.trait(context).generate)).encode()
+        )
+
+    async def verify(self, context: Context) -> Evidence:
+        """Read the schema; the command's own success is all there is to see of the client."""
+        said = context.memory.recall(self.id)
+        schema = read_schema(self.app(context).directory / self.trait(context).schema)
+        return Evidence(
+            verdict=Verdict.PASSED if said else Verdict.UNVERIFIED,
+            summary=f"{len(schema.models)} models" if said else "the command has not ended well yet",
+            facts=(said.decode(),) if said else (),
+        )
+
+
+class _Counts(Struct, frozen=True):
+    """Row counts of the target's tables by name."""
+
+    tables: dict[str, int]
+
+
+class Push(_PrismaStep):
+    """Pushes the app's Prisma schema to the target, only when nothing of others can be lost."""
+
+    name = "push"
+    verb = "Push the Prisma schema of {}"
+    danger = Danger.DESTRUCTIVE
+    undo = Undo.RESTORABLE
+    undo_note = "From the target's backup; a push itself cannot be taken back."
+    why = "`prisma db push` makes the database what the schema says. What it would drop is predicted first."
+
+    async def preview(self, context: Context) -> Preview:
+        """Predict, and refuse where anything would be dropped."""
+        app, argv = self.app(context), self.trait(context).push
+        reading, found = read_command(argv, root=app.directory), await self.prediction(context)
+        target = context.plan.project_id("target")
+        _refuse_losses(" ".join(argv), reading.data_loss, found)
+        created = ", ".join(f"{schema}.{name}" for schema, name in found.created_tables) or "nothing"
+        unsure = (
+            ()
+            if reading.conclusive
+            else (Remark("What the command runs could not be read from package.json: no script names prisma.", True),)
+        )
+        return Preview(
+            title=self.title,
+            target=label_of(context, target),
+            verb="Push the schema",
+            undo=f"Restore from {backup_of(context, target)}.",
+            actions=(
+                *unsure,
+                Command(argv, str(app.directory)),
+                *(Remark(f"{script.package.name}: {script.name} = {script.text}") for script in reading.scripts),
+                Remark(f"Predicted: creates {created}; drops nothing."),
+            ),
+            world=tuple(f"{schema}.{name}" for schema, name in found.created_tables),
+        )
+
+    async def apply(self, context: Context) -> None:
+        """Count every table, push."""
+        async with connected(context, context.plan.project_id("target")) as connection:
+            counts = _Counts(await _counts(connection))
+        if context.memory.recall(self.id) is None:
+            context.memory.remember(self.id, msgspec.json.encode(counts))
+        await run_check(context, self.app(context), self.trait(context).push)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Look whether every table and row that was there before still is, and every model has its table."""
+        kept = context.memory.recall(self.id)
+        if kept is None:
+            return Evidence(verdict=Verdict.UNVERIFIED, summary="not pushed yet")
+        async with connected(context, context.plan.project_id("target")) as connection:
+            now = await _counts(connection)
+        before = msgspec.json.decode(kept, type=_Counts).tables
+        lost = [
+            f"{name}: {rows} → {now.get(name, 'gone')}" for name, rows in before.items() if now.get(name, -1) < rows
+        ]
+        missing = (await self.prediction(context)).created_tables
+        return Evidence(
+            verdict=Verdict.DIFFERS if lost or missing else Verdict.PASSED,
+            summary=f"{len(lost)} tables lost rows, {len(missing)} models have no table"
+            if lost or missing
+            else f"all {len(before)} tables are there with all their rows",
+            facts=(*lost, *(f"{schema}.{name} is missing" for schema, name in missing)),
+        )
+
+
+def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) -> None:
+    if found.safe and not flags:
+        return
+    lost = ", ".join(thing.name for thing in (*found.dropped_tables, *found.dropped_enums))
+    raise MigrationError(
+        "The Prisma push would lose data",
+        happened=f"`{command}` has {' '.join(flags)} baked in." if flags else f"`{command}` would drop {lost}.",
+        unchanged="Nothing was pushed.",
+        remedy="Take the flag out of the package script, and list other apps' tables under tables.external in"
+        f" {CONFIG} ({SINCE} or newer) or move them to a schema of their own; or skip this step with a reason.",
+    )
+
+
+async def _counts(connection: asyncpg.Connection) -> dict[str, int]:
+    return {table.name: table.rows for table in await inventory(connection) if table.counted}

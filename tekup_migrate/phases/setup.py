@@ -1,0 +1,198 @@
+"""Phase kind ``setup``: connect, take stock, back up, and branch the repositories with all work kept safe."""
+
+from __future__ import annotations
+
+import time
+
+from tekup_migrate.git.branches import make_branch, read_record, undo_branch
+from tekup_migrate.git.repository import Repository
+from tekup_migrate.phases.access import connected, label_of, url_of
+from tekup_migrate.phases.backing_up import BackUp
+from tekup_migrate.phases.observation import Observation
+from tekup_migrate.plan import App, Phase, Plan
+from tekup_migrate.postgres.dsn import check_url
+from tekup_migrate.postgres.inventory import inventory
+from tekup_migrate.steps import (
+    Command,
+    Context,
+    Danger,
+    Evidence,
+    Figure,
+    Preview,
+    Remark,
+    Step,
+    Undo,
+    Verdict,
+)
+
+
+def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
+    """Return the steps of a setup phase: per project connect and back up, per app branch."""
+    return (
+        *(Connect(plan, phase, project) for project in plan.projects),
+        *(Inventory(plan, phase, project) for project in plan.projects),
+        *(BackUp(plan, phase, project) for project in plan.projects),
+        *(Branch(plan, phase, app) for app in plan.apps),
+    )
+
+
+class Connect(Observation):
+    """Connects to a project and says what the role may do there."""
+
+    why = "A wrong region, role or pooler is found here, before anything depends on it."
+
+    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
+        title = f"Connect to {plan.projects[project].title}"
+        super().__init__(id=f"{phase.id}.connect.{project}", phase=phase.id, title=title)
+        self.project = project
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Name the address, and every mistake that can be seen in it."""
+        project = context.project(self.project)
+        findings = check_url(url_of(context, self.project), ref=project.ref, region=project.region)
+        return (
+            f"Server version, and what the role may do, at {label_of(context, self.project)}",
+            *(f"{finding.message} {finding.remedy}" for finding in findings),
+        )
+
+    def target(self, context: Context) -> str:
+        """Return the database's label."""
+        return label_of(context, self.project)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Connect, measure the round trip, and read the role's rights."""
+        async with connected(context, self.project) as connection:
+            started = time.perf_counter()
+            row = await connection.fetchrow(
+                """
+                SELECT pg_catalog.current_setting('server_version') AS version, rolname, rolsuper, rolbypassrls,
+                       rolcreaterole, pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create
+                FROM pg_catalog.pg_roles WHERE rolname = current_user
+                """
+            )
+            milliseconds = (time.perf_counter() - started) * 1000
+        assert row is not None  # a session always has a current user
+        sees_all = row["rolsuper"] or row["rolbypassrls"]
+        return Evidence(
+            verdict=Verdict.PASSED if sees_all else Verdict.DIFFERS,
+            summary=f"Postgres {row['version']} as {row['rolname']}, {milliseconds:.0f} ms",
+            facts=(
+                f"{row['rolname']} sees rows behind row-level security: {_yes(sees_all)}",
+                f"{row['rolname']} may create schemas in the database: {_yes(row['may_create'])}",
+                *self.looks_at(context)[1:],
+            ),
+            figures=(Figure("round trip", round(milliseconds, 1), "ms"),),
+        )
+
+
+def _yes(holds: object) -> str:
+    return "yes" if holds else "no"
+
+
+class Inventory(Observation):
+    """Lists a project's tables with sizes and counts."""
+
+    why = "What is there now is what must still be there at the end; this is the list to compare with."
+
+    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
+        title = f"List the tables of {plan.projects[project].title}"
+        super().__init__(id=f"{phase.id}.inventory.{project}", phase=phase.id, title=title)
+        self.project = project
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Name the schema."""
+        return ("Every table of the schema public: rows, bytes, row-level security",)
+
+    def target(self, context: Context) -> str:
+        """Return the database's label."""
+        return label_of(context, self.project)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Count."""
+        async with connected(context, self.project) as connection:
+            tables = await inventory(connection)
+        rows = sum(table.rows for table in tables)
+        size = sum(table.bytes for table in tables)
+        return Evidence(
+            verdict=Verdict.PASSED,
+            summary=f"{len(tables)} tables, {rows:,} rows, {size / 1e6:.1f} MB",
+            facts=tuple(
+                f"{table.name}: {table.rows:,} rows, {table.bytes / 1e6:.2f} MB,"
+                f" row-level security {'on' if table.row_security else 'off'}"
+                for table in tables
+            ),
+            figures=(Figure("tables", len(tables)), Figure("rows", rows), Figure("bytes", size, "bytes")),
+        )
+
+
+class Branch(Step):
+    """Puts an app's repository on the plan's branch, with uncommitted work kept exactly as it is."""
+
+    danger = Danger.CAREFUL
+    undo = Undo.UNDOABLE
+    undo_note = "Back to the branch it was on; the new branch is deleted while it has no commits of its own."
+    why = (
+        "The run's commits get a branch of their own. Uncommitted work stays in place, and a copy of it is kept"
+        " under refs/tekup, where git does not collect it."
+    )
+
+    def __init__(self, plan: Plan, phase: Phase, app: str) -> None:
+        super().__init__(id=f"{phase.id}.branch.{app}", phase=phase.id, title=f"Branch {plan.apps[app].title}")
+        self.app = app
+
+    def _app(self, context: Context) -> App:
+        return context.plan.apps[self.app]
+
+    async def preview(self, context: Context) -> Preview:
+        """Show the commands and how much uncommitted work is carried along."""
+        app = self._app(context)
+        repository = await Repository.open(app.directory)
+        head = await repository.head()
+        entries = await repository.status()
+        untracked = sum(entry.untracked for entry in entries)
+        kept = f"refs/tekup/{context.run}"
+        work = f"{len(entries) - untracked} changed and {untracked} untracked files stay as they are"
+        return Preview(
+            title=f"Branch {app.title}",
+            target=f"{app.directory}, now on {head.branch or head.sha}",
+            verb="Make the branch",
+            undo=self.undo_note,
+            actions=(
+                Command(("git", "update-ref", kept, "<a copy of the uncommitted work>"), str(app.directory)),
+                Command(("git", "switch", "--create", context.plan.branch), str(app.directory)),
+                Remark(f"{work}; nothing is stashed away, added or committed."),
+            ),
+            world=(str(head), *(str(entry) for entry in entries)),
+        )
+
+    async def apply(self, context: Context) -> None:
+        """Keep the work and switch."""
+        app = self._app(context)
+        repository = await Repository.open(app.directory)
+        record = await make_branch(repository, context.plan.branch, run=context.run, existing="use")
+        for ref in record.kept.refs:
+            context.ran("command", f"git update-ref {ref.name} {ref.sha}", str(app.directory))
+        context.ran("command", f"git switch {context.plan.branch}", str(app.directory))
+
+    async def verify(self, context: Context) -> Evidence:
+        """Look at HEAD and at the kept work."""
+        app = self._app(context)
+        repository = await Repository.open(app.directory)
+        head = await repository.head()
+        record = await read_record(repository, context.run)
+        on_branch = head.branch == context.plan.branch
+        kept = [await repository.ref(ref.name) == ref.sha for ref in record.kept.refs] if record else []
+        return Evidence(
+            verdict=Verdict.PASSED if on_branch and record is not None and all(kept) else Verdict.DIFFERS,
+            summary=f"on {head.branch}" if on_branch else f"on {head.branch or 'no branch'}, not {context.plan.branch}",
+            facts=tuple(f"kept as {ref.name}: {ref.sha}" for ref in record.kept.refs) if record else (),
+        )
+
+    async def revert(self, context: Context) -> None:
+        """Go back to the former branch."""
+        app = self._app(context)
+        repository = await Repository.open(app.directory)
+        record = await read_record(repository, context.run)
+        if record is not None:
+            undone = await undo_branch(repository, record)
+            context.ran("command", f"git switch {undone.head.branch or undone.head.sha}", str(app.directory))

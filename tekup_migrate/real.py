@@ -1,0 +1,109 @@
+"""Opens a sitting on the plan's real projects, and compares them without one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tekup_migrate.credentials.keyring_store import open_store
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.store import CredentialStore
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.events import Listener, Ran
+from tekup_migrate.phases.rows import compare, rows_evidence
+from tekup_migrate.plan import Plan
+from tekup_migrate.postgres.dsn import parse_url
+from tekup_migrate.secret_source import SecretSource
+from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
+from tekup_migrate.steps import Context, Evidence, Gate, Operator, Verdict
+from tekup_migrate.unattended import UnattendedOperator
+
+
+def real_opening(plan: Plan, state: Path) -> Opening:
+    """Return what opens a sitting on the plan's own projects, with its runs kept in ``state``."""
+
+    @asynccontextmanager
+    async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
+        opened = await open_store()
+        if opened.trouble is not None:
+            held = f"secrets are held in {opened.store.name} and asked for again at the next"
+            listen(Ran(kind="note", text=f"{opened.trouble.title}: {held}."))
+        async with open_sitting(plan, _surroundings(plan, state, opened.store), operator, listen) as sitting:
+            yield sitting
+
+    return opening
+
+
+def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundings:
+    redactor = Redactor()
+    environment = dict(os.environ)
+
+    def secrets(operator: Operator) -> SecretSource:
+        return SecretSource(
+            plan=plan, operator=operator, store=store, redactor=redactor, environment=environment, given={}
+        )
+
+    return Surroundings(state=state, secrets=secrets, redactor=redactor, environment=environment)
+
+
+def require_loopback(plan: Plan) -> None:
+    """Refuse a plan that names a database which is not on this machine.
+
+    Raises:
+        MigrationError: it does; nobody would be asked before something real is changed.
+    """
+    for project in plan.projects.values():
+        url = parse_url(project.url).url
+        if not url.is_loopback:
+            raise MigrationError(
+                "An unattended run is for databases on this machine only",
+                happened=f"The plan's project “{project.title}” is at {url.label}.",
+                unchanged="Nothing was connected to.",
+                remedy="Use the wizard, `tekup-migrate`, which asks before it changes anything.",
+            )
+
+
+async def verify(plan: Plan, state: Path) -> Evidence:
+    """Compare every moved table row by row on both sides, reading only.
+
+    What keeps it from telling (no connection, hidden rows, unlike tables) is ``unverified``, never ``passed``.
+    """
+    surroundings = _surroundings(plan, state, (await open_store()).store)
+    operator = UnattendedOperator()
+    context = Context(
+        plan=plan,
+        run="",
+        folder=state,
+        operator=operator,
+        secrets=surroundings.secrets(operator),
+        memory=_ShortMemory(),
+        gate=Gate(),
+        listen=lambda event: None,
+        environment=surroundings.environment,
+        redactor=surroundings.redactor,
+    )
+    try:
+        return rows_evidence(await compare(context, plan.moves))
+    except MigrationError as error:
+        return _could_not_tell(error)
+
+
+def _could_not_tell(error: MigrationError) -> Evidence:
+    return Evidence(verdict=Verdict.UNVERIFIED, summary=error.title, facts=(error.happened, error.remedy))
+
+
+class _ShortMemory:
+    """Notes that end with the process: comparing leaves no trace."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, bytes] = {}
+
+    def remember(self, key: str, value: bytes) -> None:
+        """Keep ``value`` until the process ends."""
+        self._notes[key] = value
+
+    def recall(self, key: str) -> bytes | None:
+        """Return what was kept, or None."""
+        return self._notes.get(key)

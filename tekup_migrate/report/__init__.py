@@ -1,0 +1,1 @@
+"""What is told afterwards: the success criteria, the report, the README section, the decommission plan."""

@@ -1,0 +1,185 @@
+"""The report of a run, as JSON for programs and as Markdown for people; written from the journal alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.journal import Entry, Journal, RunRecord
+from tekup_migrate.plan import Plan
+from tekup_migrate.report.criteria import CriterionResult, judge
+from tekup_migrate.steps import Evidence, Step, Verdict
+
+PEAK_MEMORY = "peak_memory_bytes"
+
+
+class ReportedStep(Struct, frozen=True, kw_only=True):
+    """One step of the report; ``seconds`` is how long its last attempt took."""
+
+    id: str
+    phase: str
+    title: str
+    danger: str
+    undo: str
+    verdict: str
+    evidence: Evidence
+    seconds: float
+    reason: str = ""
+
+
+class Figures(Struct, frozen=True, kw_only=True):
+    """The run in numbers; ``peak_memory`` is the largest resident size of our own process, in bytes."""
+
+    rows: int
+    bytes: int
+    seconds: float
+    peak_memory: int
+
+
+class ReportedRun(Struct, frozen=True, kw_only=True):
+    """Which run the report is of; times are UTC, ISO 8601, ``finished`` empty while it is not."""
+
+    id: str
+    plan: str
+    title: str
+    rehearsal: bool
+    started: str
+    finished: str
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """Everything a run proved."""
+
+    run: ReportedRun
+    steps: tuple[ReportedStep, ...]
+    criteria: tuple[CriterionResult, ...]
+    figures: Figures
+
+    @property
+    def passed(self) -> bool:
+        """Whether every success criterion passed (and there is at least one)."""
+        return bool(self.criteria) and all(result.verdict is Verdict.PASSED for result in self.criteria)
+
+
+def make_report(plan: Plan, steps: Sequence[Step], journal: Journal, run: RunRecord) -> Report:
+    """Gather the report of a run from its journal."""
+    latest = journal.latest(run.id)
+    reported = tuple(_reported(step, latest) for step in steps)
+    memory = journal.recall(run.id, PEAK_MEMORY) or b"0"
+    return Report(
+        run=ReportedRun(
+            id=run.id,
+            plan=plan.id,
+            title=plan.title,
+            rehearsal=run.rehearsal,
+            started=_iso(run.started),
+            finished=_iso(run.finished) if run.finished else "",
+        ),
+        steps=reported,
+        criteria=judge(plan, latest),
+        figures=Figures(
+            rows=int(_total(reported, "rows copied")),
+            bytes=int(_total(reported, "bytes copied")),
+            seconds=round(sum(journal.seconds_by_phase(run.id).values()), 3),
+            peak_memory=int(memory),
+        ),
+    )
+
+
+def _reported(step: Step, latest: Mapping[str, Entry]) -> ReportedStep:
+    entry = latest.get(step.id)
+    evidence = entry.evidence if entry and entry.evidence else None
+    if evidence is None:
+        evidence = Evidence(verdict=Verdict.UNVERIFIED, summary=entry.state.value if entry else "not reached yet")
+    return ReportedStep(
+        id=step.id,
+        phase=step.phase,
+        title=step.title,
+        danger=step.danger.value,
+        undo=step.undo.value,
+        verdict=evidence.verdict.value,
+        evidence=evidence,
+        seconds=round(entry.seconds, 3) if entry else 0.0,
+        reason=entry.reason if entry else "",
+    )
+
+
+def _total(steps: Sequence[ReportedStep], name: str) -> float:
+    return sum(figure.value for step in steps for figure in step.evidence.figures if figure.name == name)
+
+
+def _iso(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def write_report(path: Path, text: str) -> None:
+    """Write a report where the operator asked for it.
+
+    Raises:
+        MigrationError: the file cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise MigrationError(
+            "The report cannot be written",
+            happened=f"{path}: {error.strerror or error}.",
+            unchanged="The run is as it was; its journal is kept.",
+            remedy="Name a file that can be written: `tekup-migrate report -o FILE`.",
+        ) from None
+
+
+def to_json(report: Report) -> str:
+    """Return the report as indented JSON with a final newline."""
+    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+
+
+def to_markdown(report: Report) -> str:
+    """Return the report as Markdown: criteria first, then every step with its evidence."""
+    run = report.run
+    kind = "Rehearsal" if run.rehearsal else "Run"
+    lines = [f"# {run.title}: report", ""]
+    lines.append(
+        f"{kind} `{run.id}`, started {run.started}, "
+        + (f"finished {run.finished}." if run.finished else "not finished.")
+    )
+    figures = report.figures
+    lines.append(
+        f"{figures.rows} rows and {figures.bytes} bytes copied, {figures.seconds:.1f} s spent,"
+        f" {figures.peak_memory / 1e6:.0f} MB of memory at most."
+    )
+    lines += ["", "## Success criteria", "", "| | criterion | verdict |", "| --- | --- | --- |"]
+    lines += [f"| {n} | {_cell(c.title)} | **{c.verdict.value}** |" for n, c in enumerate(report.criteria, 1)]
+    for criterion in report.criteria:
+        lines += ["", f"### {criterion.title}", "", *(f"- {_line(text)}" for text in criterion.evidence)]
+    lines += ["", "## Steps"]
+    phase = ""
+    for step in report.steps:
+        if step.phase != phase:
+            phase = step.phase
+            lines += ["", f"### Phase `{phase}`"]
+        lines += ["", *_step_lines(step)]
+    return "\n".join(lines) + "\n"
+
+
+def _step_lines(step: ReportedStep) -> list[str]:
+    head = f"**{_line(step.title)}** (`{step.id}`): {step.verdict}, {step.seconds:.2f} s, {step.danger}, {step.undo}"
+    lines = [head, "", _line(step.evidence.summary)]
+    if step.reason and step.reason != step.evidence.summary:
+        lines.append(f"Reason given: {_line(step.reason)}")
+    if step.evidence.facts:
+        lines += ["", *(f"- {_line(fact)}" for fact in step.evidence.facts)]
+    return lines
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return _line(text).replace("|", "\\|")

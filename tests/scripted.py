@@ -1,0 +1,117 @@
+"""Steps, operators and contexts for tests of the runner: real objects whose world is a dictionary or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.seal import Seal
+from tekup_migrate.credentials.secret import Secret
+from tekup_migrate.events import Event
+from tekup_migrate.journal import Journal, RunMemory
+from tekup_migrate.plan import BUILT_IN, read_plan
+from tekup_migrate.steps import (
+    Answer,
+    Attestation,
+    Context,
+    Danger,
+    Evidence,
+    Gate,
+    Preview,
+    Question,
+    Reply,
+    SecretRequest,
+    Step,
+    Undo,
+    Verdict,
+)
+
+
+class FileStep(Step):
+    """A step whose world is one file: applied when it holds the step's text."""
+
+    undo = Undo.UNDOABLE
+    undo_note = "The file is removed."
+
+    def __init__(self, path: Path, *, danger: Danger = Danger.CAREFUL, name: str = "write", phase: str = "one") -> None:
+        super().__init__(id=f"{phase}.{name}", phase=phase, title=f"Write {name}")
+        self.path = path
+        self.danger = danger  # type: ignore[misc]
+        self.applied = 0
+        self.before_apply: Callable[[Context], None] = lambda context: None
+
+    async def preview(self, context: Context) -> Preview:
+        world = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+        return Preview(title=self.title, target=str(self.path), verb="Write it", undo=self.undo_note, world=(world,))
+
+    async def apply(self, context: Context) -> None:
+        self.applied += 1
+        self.before_apply(context)
+        self.path.write_text(self.id, encoding="utf-8")
+        context.ran("file", f"wrote {self.id}", str(self.path))
+
+    async def verify(self, context: Context) -> Evidence:
+        holds = self.path.exists() and self.path.read_text(encoding="utf-8") == self.id
+        return Evidence(verdict=Verdict.PASSED if holds else Verdict.DIFFERS, summary="as written" if holds else "not")
+
+
+@dataclass
+class ScriptedOperator:
+    """Answers from a script, in order, and remembers what it was asked; goes ahead when the script is empty."""
+
+    replies: list[Reply] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    before_reply: Callable[[], None] = lambda: None
+
+    async def confirm(self, step: Step, preview: Preview) -> Reply:
+        self.asked.append(f"confirm {step.id}")
+        self.before_reply()
+        return self.replies.pop(0) if self.replies else Reply(Answer.PROCEED)
+
+    async def choose(self, question: Question) -> str:
+        self.asked.append(f"choose {question.title}")
+        return self.choices.pop(0) if self.choices else question.safe
+
+    async def secret(self, request: SecretRequest) -> Secret | None:
+        self.asked.append(f"secret {request.kind}")
+        return None
+
+    async def attest(self, request: Attestation) -> Reply:
+        self.asked.append(f"attest {request.id}")
+        return Reply(Answer.PROCEED)
+
+
+class NoSecrets:
+    """A source of secrets for steps that need none."""
+
+    async def password(self, project_id: str) -> Secret:
+        raise AssertionError(project_id)
+
+    async def key(self, project_id: str, kind: str) -> Secret:
+        raise AssertionError(project_id, kind)
+
+    async def seal(self) -> Seal:
+        raise AssertionError
+
+
+def make_context(
+    folder: Path, journal: Journal, *, operator: ScriptedOperator | None = None, events: list[Event] | None = None
+) -> Context:
+    """Return a context of a new run, or of the journal's latest one when there is one."""
+    plan = read_plan(BUILT_IN)
+    run = journal.latest_run() or journal.begin(plan=plan.id, plan_text="", rehearsal=True)
+    return Context(
+        plan=plan,
+        run=run.id,
+        folder=folder,
+        operator=operator or ScriptedOperator(),
+        secrets=NoSecrets(),
+        memory=RunMemory(journal, run.id),
+        gate=Gate(),
+        listen=(events if events is not None else []).append,
+        environment={},
+        redactor=Redactor([Secret("hunter2", kind="password")]),
+    )
