@@ -53,6 +53,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def amount(number: float, unit: str) -> str:
     """Return a number with its unit; bytes as kB, MB, GB."""
     if unit != "bytes":
