@@ -92,6 +92,10 @@ async def run_unattended(
     async with opening(UnattendedOperator(attests=attests), StepPrinter(titles, write)) as sitting:
         outcome = await sitting.runner.run()
         report = sitting.report()
+        if outcome.ending is Ending.DIFFERS:
+            found = next(step.evidence for step in report.steps if step.id == outcome.step)
+            for fact in found.facts:
+                write(f"  {fact}")
         _write_verdicts(report, sitting, write)
         if report_file is not None:
             write_report(report_file, to_json(report))

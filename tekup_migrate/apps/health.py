@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import http.client
 import ipaddress
-import ssl
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from tekup_migrate.apps.lines import clean_line
 from tekup_migrate.apps.processes import RunningProcess
 from tekup_migrate.errors import CommandFailedError
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 BODY_LIMIT = 1_048_576
 """Bytes of an answer's body that are read."""
@@ -49,6 +51,8 @@ async def probe(url: str, *, timeout: float = 5.0) -> ProbeResult:
     Raises:
         ValueError: ``url`` is not an http or https address.
     """
+    from http.client import HTTPException
+
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"not an http address: {url!r}")
@@ -59,7 +63,7 @@ async def probe(url: str, *, timeout: float = 5.0) -> ProbeResult:
             status, body = await asyncio.to_thread(_get, connection, _target(parts))
     except TimeoutError:
         return ProbeResult(url, None, _since(started), failure=f"no answer within {timeout:g} s")
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, HTTPException) as error:
         return ProbeResult(url, None, _since(started), failure=str(error) or type(error).__name__)
     finally:
         connection.close()
@@ -110,15 +114,18 @@ def _not_healthy(process: RunningProcess, result: ProbeResult, limit: float) -> 
     )
 
 
-def _connection(parts: SplitResult, timeout: float) -> http.client.HTTPConnection:
+def _connection(parts: SplitResult, timeout: float) -> HTTPConnection:
+    import ssl
+    from http.client import HTTPConnection, HTTPSConnection
+
     host = parts.hostname or ""
     if parts.scheme == "http":
-        return http.client.HTTPConnection(host, parts.port, timeout=timeout)
+        return HTTPConnection(host, parts.port, timeout=timeout)
     context = ssl.create_default_context()
     if is_loopback(host):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return http.client.HTTPSConnection(host, parts.port, timeout=timeout, context=context)
+    return HTTPSConnection(host, parts.port, timeout=timeout, context=context)
 
 
 def is_loopback(host: str) -> bool:
@@ -135,7 +142,7 @@ def _target(parts: SplitResult) -> str:
     return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _get(connection: http.client.HTTPConnection, target: str) -> tuple[int, bytes]:
+def _get(connection: HTTPConnection, target: str) -> tuple[int, bytes]:
     headers = {"Accept": "application/json, text/html;q=0.9, */*;q=0.8", "Connection": "close"}
     connection.request("GET", target, headers=headers)
     response = connection.getresponse()

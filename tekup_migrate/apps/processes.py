@@ -126,8 +126,9 @@ class RunningProcess:
                 await asyncio.wait({self._pump}, timeout=_DRAIN_SECONDS)
             self._pump.cancel()
             await asyncio.wait({self._pump, self._tracker})
+            # Closing polls the child, which takes its exit code away from asyncio's own watcher.
+            await asyncio.wait({asyncio.create_task(self._output.exited.wait())}, timeout=_DRAIN_SECONDS)
             self._transport.close()
-        await asyncio.wait({asyncio.create_task(self._output.exited.wait())}, timeout=_DRAIN_SECONDS)
 
     async def _drain(self) -> None:
         # A program left running by the launcher may hold the pipe open for ever.

@@ -124,7 +124,7 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
 
 @asynccontextmanager
 async def _snapshot(request: BackupRequest) -> AsyncIterator[tuple[asyncpg.Connection, str]]:
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     connection = await connect(request.url, request.password, settings={"lock_timeout": _LOCK_WAIT})
     try:

@@ -28,7 +28,7 @@ def _origin(manifest: Manifest) -> str:
     return f"""# Restoring this backup
 
 Project `{manifest.ref or "not named"}`, database `{manifest.database}` of `{manifest.host}`, which is Postgres
-{manifest.server_version}. Everything that was committed before {manifest.snapshot_at} in the schemas {schemas} is in it:
+{manifest.server_version}. In it is what was committed before {manifest.snapshot_at} in the schemas {schemas}:
 {len(manifest.tables)} tables, {manifest.rows:,} rows. `{MANIFEST}` names them all.
 
 The commands are for a POSIX shell (Linux, macOS, Git Bash), and are run inside this folder.
@@ -99,8 +99,9 @@ pg_restore --exit-on-error --jobs=2 --use-list=restore.list --no-password --dbna
 ```
 
 If you are no superuser (on Supabase you are not), add `--no-owner`, and leave out the grants that only a superuser
-may set: `grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL '` instead of the one above. If the server is older than Postgres 17 and stops at
-`transaction_timeout`, use this instead (it leaves that one setting out):
+may set: `grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL '` instead of the one above.
+
+If the server is older than Postgres 17 and stops at `transaction_timeout`, use this (it leaves that one setting out):
 
 ```sh
 pg_restore --use-list=restore.list -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1

@@ -69,7 +69,7 @@ def _read_note(partial: Path) -> _Writer | None:
 
 
 def _identify(pid: int) -> _Program | None:
-    import psutil  # noqa: PLC0415 - only needed while a backup runs
+    import psutil
 
     try:
         return _Program(pid, psutil.Process(pid).create_time())
@@ -82,7 +82,7 @@ def _lives(program: _Program) -> bool:
 
 
 def _end(program: _Program) -> None:
-    import psutil  # noqa: PLC0415
+    import psutil
 
     try:
         process = psutil.Process(program.pid)

@@ -108,7 +108,8 @@ class EnvDocument:
         and readers that take the last one must end up with the same value, and no old key stays behind.
 
         Raises:
-            EnvFileError: a key is not in the file, or stands on a line that the readers disagree on.
+            EnvFileError: a key is not in the file, stands on a line that the readers disagree on, or behind a
+                quote that is open.
             UnsafeValueError: a value cannot be spelled so that every reader reads it.
         """
         self._refuse_unclear(changes)
@@ -121,7 +122,15 @@ class EnvDocument:
             pieces += [self.text[position : entry.start], "" if entry.assigned else "=", spelled]
             position = entry.end
         pieces.append(self.text[position:])
-        return EnvDocument.from_text("".join(pieces))
+        after = EnvDocument.from_text("".join(pieces))
+        if after.values != {**self.values, **changes}:
+            raise EnvFileError(
+                f"{', '.join(changes)} cannot be changed alone",
+                happened="A quote is open somewhere before, and would take the new value for its end.",
+                unchanged="Nothing was written.",
+                remedy="Close the open quote by hand first.",
+            )
+        return after
 
     def spellings(self, key: str) -> list[str]:
         """Return how each occurrence of a key spells its value, quotes included."""

@@ -16,6 +16,7 @@ from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
 from tekup_migrate.postgres.outcome import Policy, RowDifference, Tally
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
+from tekup_migrate.postgres.rejections import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION
 from tekup_migrate.postgres.table import TablePair
 from tekup_migrate.postgres.writing import Writer
 
@@ -110,6 +111,12 @@ class ChunkWork:
         self.newest_by = newest_by
         self._source = RowDigests(pair.source, pair.names, pair.key)
         self._target = RowDigests(pair.target, pair.names, pair.key)
+
+    def may_wait_for_others(self, state: str) -> bool:
+        """Whether an error of the target may be gone once other chunks of the table are done."""
+        if self.writer is None:
+            return False
+        return state == UNIQUE_VIOLATION or (state == FOREIGN_KEY_VIOLATION and self.writer.mode.refers_to_itself)
 
     async def run(
         self,

@@ -30,10 +30,11 @@ PINNED_SETTINGS = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "jit": "off",
     "standard_conforming_strings": "on",
     "search_path": '""',
 }
-"""Settings that change what a value looks like or whether a long statement lives; the same on every connection.
+"""Settings that change what a value looks like or how a statement lives and runs; the same on every connection.
 
 The empty ``search_path`` makes Postgres print every name outside ``pg_catalog`` qualified, and makes us write them so.
 """

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
-from tekup_migrate.postgres.chunks import Chunk, ChunkSize, plan_chunks
+from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
 from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.keys import KeyRange
@@ -26,21 +27,18 @@ from tekup_migrate.postgres.outcome import (
 )
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.rejections import (
-    FOREIGN_KEY_VIOLATION,
     RETRIED,
-    UNIQUE_VIOLATION,
     explain,
     sqlstate,
 )
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
-from tekup_migrate.postgres.table import TablePair, TableUnfitError, pair, read_table
+from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
 from tekup_migrate.steps import Gate, Verdict
 
 Emit = Callable[[Event], None]
 _ATTEMPTS = 4
-_DEFERRED = (UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION)
 
 
 async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
@@ -76,8 +74,13 @@ async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    async with source.snapshot() as snapshot:
-        return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+    import asyncpg  # noqa: PLC0415
+
+    try:
+        async with source.snapshot() as snapshot:
+            return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise explain(error, move.target, KeyRange(), where="a server") from error
 
 
 async def read_pair(source: Side, target: Side, move: TableMove) -> TablePair:
@@ -163,14 +166,9 @@ class _Reconcile:
         return walk
 
     async def _advance_sequences(self, relation: Relation) -> None:
-        import asyncpg  # noqa: PLC0415
-
-        try:
-            async with self.target.connection() as connection:
-                for statement in await advance_sequences(connection, relation):
-                    self.emit(Ran(kind="sql", text=statement, where=self.target.label))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise explain(error, relation, KeyRange()) from error
+        async with self.target.connection() as connection:
+            for statement in await advance_sequences(connection, relation):
+                self.emit(Ran(kind="sql", text=statement, where=self.target.label))
 
     async def _is_empty(self, pair: TablePair) -> bool:
         async with self.target.connection() as connection:
@@ -202,13 +200,26 @@ class _Reconcile:
         return walk
 
     async def _feed(self, pair: TablePair, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
-        async for chunk in plan_chunks(self.snapshot, pair.source, pair.key, size):
-            # Chunks in flight are finished, not thrown away: a pause costs at most a second.
-            if self.gate.pausing:
-                break
-            await queue.put(chunk)
+        async with self._planning(pair) as (snapshot, table):
+            async for chunk in plan_chunks(snapshot, table, pair.key, size):
+                # Chunks in flight are finished, not thrown away: a pause costs at most a second.
+                if self.gate.pausing:
+                    break
+                await queue.put(chunk)
         for _ in range(workers):
             await queue.put(None)
+
+    @asynccontextmanager
+    async def _planning(self, pair: TablePair) -> AsyncIterator[tuple[Snapshot, Table]]:
+        """Cut the larger side into chunks, so that neither side's part of a chunk grows without bounds."""
+        if pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
+            yield self.snapshot, pair.source
+            return
+        async with (
+            self.target.connection() as keeper,
+            keeper.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Snapshot(keeper, ""), pair.target
 
     async def _work(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize) -> None:
         while (chunk := await queue.get()) is not None:
@@ -243,8 +254,9 @@ class _Reconcile:
                 state = sqlstate(error)
                 if state in RETRIED and attempt + 1 < _ATTEMPTS:
                     continue
-                report(ChunkState.WAITING if state in _DEFERRED else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
-                if state in _DEFERRED and walk.work.writer is not None:
+                deferred = walk.work.may_wait_for_others(state)
+                report(ChunkState.WAITING if deferred else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
+                if deferred:
                     return None
                 raise explain(error, self.move.target, chunk.part) from error
         raise AssertionError("the last attempt returns or raises")

@@ -58,7 +58,7 @@ def server_account() -> Account | None:
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    import pwd  # noqa: PLC0415 - exists on POSIX only
+    import pwd
 
     for name in _CANDIDATES:
         try:

@@ -16,7 +16,7 @@ _TAG_BYTES = 16
 
 def seal(text: str, *, key: str, salt: str) -> str:
     """Encrypt ``text``; two calls give different results."""
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - slow to import
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     iv = os.urandom(_IV_BYTES)
     sealed = AESGCM(_derived(key, salt)).encrypt(iv, text.encode(), None)
@@ -29,8 +29,8 @@ def unseal(sealed: str, *, key: str, salt: str) -> str:
     Raises:
         ValueError: the key or the salt is another, or the value was tampered with.
     """
-    from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - slow to import
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - slow to import
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     iv, tag, ciphertext = (bytes.fromhex(part) for part in sealed.split(":"))
     try:

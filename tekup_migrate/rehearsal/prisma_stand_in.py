@@ -62,10 +62,7 @@ async def plan_push(connection: Connection[Record], schema: PrismaSchema, extern
     present = [row[0] for row in rows]
     known = {model.table for model in schema.models}
     drop = tuple(name for name in present if name not in known | external | {_BOOKKEEPING})
-    counts = {
-        table: await connection.fetchval(f"SELECT count(*) FROM public.{_quoted(table)}")  # noqa: S608 - quoted
-        for table in drop
-    }
+    counts = {table: await connection.fetchval(f"SELECT count(*) FROM public.{_quoted(table)}") for table in drop}
     create = tuple(model for model in schema.models if model.table not in present)
     return PushPlan(create=create, drop=drop, rows=counts)
 
@@ -105,7 +102,7 @@ def _quoted(name: str) -> str:
 
 async def run_push(folder: Path, schema_path: Path, *, accept_data_loss: bool) -> int:
     """Run ``prisma db push`` in ``folder``; return its exit code."""
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     schema = read_schema(await asyncio.to_thread(schema_path.read_text, encoding="utf-8"))
     url = read_environment(folder / ".env").database_url

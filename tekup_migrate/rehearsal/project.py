@@ -68,7 +68,7 @@ async def fill_project(project: WorldProject, template: Path, lookup: Lookup) ->
     Raises:
         MigrationError: the template or a statement in it is wrong.
     """
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     content = await asyncio.to_thread(template.read_bytes)
     sql = await asyncio.to_thread(fill_in, content, lookup, source=template)

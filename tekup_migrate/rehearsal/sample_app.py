@@ -73,7 +73,7 @@ class SampleApp:
         return await self._from_database(address.path, query)
 
     async def _from_database(self, path: str, query: str) -> Answer:
-        import asyncpg  # noqa: PLC0415 - slow to import
+        import asyncpg
 
         try:
             async with asyncio.timeout(_REQUEST_SECONDS):
@@ -108,7 +108,7 @@ class SampleApp:
 
 async def make_pool(environment: Environment, application_name: str, size: int) -> Pool[Record]:
     """Return a pool that connects when first used, so that a missing database is an answer and not a crash."""
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     return asyncpg.create_pool(
         environment.database_url,
@@ -134,7 +134,7 @@ async def serve(config: SampleConfig, environment: Environment) -> int:
 
 async def work(worker: Worker, environment: Environment) -> int:
     """Write to the database until cancelled; a database that is away is tried again."""
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     async with await make_pool(environment, worker.application_name, 1) as pool:
         for statement in itertools.cycle(worker.statements):
@@ -150,7 +150,7 @@ async def work(worker: Worker, environment: Environment) -> int:
 
 async def check(config: SampleConfig, environment: Environment) -> int:
     """Run the app's checks, print a line for each, and return 0 when all hold."""
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     failed = 0
     async with await make_pool(environment, config.application_name, 1) as pool:

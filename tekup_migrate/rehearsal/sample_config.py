@@ -82,7 +82,7 @@ def read_config(path: Path) -> SampleConfig:
 
 def read_environment(path: Path) -> Environment:
     """Read an env file the way the app's own runtime would."""
-    from dotenv import dotenv_values  # noqa: PLC0415 - slow to import
+    from dotenv import dotenv_values
 
     found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     return Environment({key: value for key, value in found.items() if value is not None})

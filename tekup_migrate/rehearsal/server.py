@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
@@ -37,6 +37,7 @@ SERVER_BYTES = 400 * 1024 * 1024
 """Room that one server needs before any rows: its cluster, its write-ahead log and the copied programs."""
 
 _PORT_ATTEMPTS = 5
+_PORTS = range(20_000, 30_000)
 _START_LIMIT_SECONDS = 60
 
 
@@ -77,9 +78,13 @@ class EmbeddedServer:
         return self.folder / "server.log"
 
     async def stop(self) -> None:
-        """Stop the server at once; does nothing when it no longer runs."""
+        """Stop the server; does nothing when it no longer runs.
+
+        Without a last checkpoint, which is much writing for data about to be removed. Data that is kept is
+        recovered from the write-ahead log at the next start.
+        """
         if (self.cluster / "postmaster.pid").exists():
-            await _pg_ctl(self, "stop", "-w", "-m", "fast")
+            await _pg_ctl(self, "stop", "-w", "-m", "immediate")
 
 
 @asynccontextmanager
@@ -129,14 +134,13 @@ async def start_server(
     installation = await asyncio.to_thread(
         reachable_installation, major, directory.account, directory.path / "postgres"
     )
-    password = Secret(secrets.token_urlsafe(24), kind="superuser password", project=name)
     prepared = EmbeddedServer(
         name=name,
         major=major,
         host=LOOPBACK,
         port=0,
         superuser=SUPERUSER,
-        password=password,
+        password=Secret(secrets.token_urlsafe(24), kind="superuser password", project=name),
         folder=folder,
         seconds_to_start=0.0,
         installation=installation,
@@ -144,18 +148,7 @@ async def start_server(
     )
     await _make_cluster(prepared, durable=durable)
     port = await _start_on_free_port(prepared)
-    return EmbeddedServer(
-        name=name,
-        major=major,
-        host=LOOPBACK,
-        port=port,
-        superuser=SUPERUSER,
-        password=password,
-        folder=folder,
-        seconds_to_start=time.monotonic() - began,
-        installation=installation,
-        account=directory.account,
-    )
+    return replace(prepared, port=port, seconds_to_start=time.monotonic() - began)
 
 
 def require_room(path: Path, room: int) -> None:
@@ -171,11 +164,25 @@ def require_room(path: Path, room: int) -> None:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a port of the loopback address that nobody listens on right now.
+
+    It lies below the ports that systems give to outgoing connections (Linux: from 32768, others: from 49152),
+    so that no connection of ours takes it before it is listened on.
+    """
+    for _ in range(_PORT_ATTEMPTS * 20):
+        port = _PORTS[secrets.randbelow(len(_PORTS))]
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise MigrationError(
+        "No free port was found",
+        happened=f"Of {_PORT_ATTEMPTS * 20} ports between {_PORTS.start} and {_PORTS.stop}, none could be used.",
+        unchanged="No server was started.",
+        remedy="Look at what listens on so many ports of this machine, or what forbids listening.",
+    )
 
 
 async def _make_cluster(server: EmbeddedServer, *, durable: bool) -> None:

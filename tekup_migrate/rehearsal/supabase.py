@@ -3,6 +3,7 @@
 What is copied: the bootstrap superuser is out of reach, ``postgres`` is an ordinary role with CREATEDB,
 CREATEROLE, REPLICATION and BYPASSRLS, the API roles exist, ``auth`` answers from the request's claims,
 extensions live in ``extensions``, and ``auth``, ``storage`` and ``realtime`` take no DDL.
+What is not: event triggers need a superuser here, Supabase lets ``postgres`` make them.
 Source: Supabase's published roles and defaults, as of October 2026.
 """
 
@@ -58,7 +59,7 @@ class SupabaseDatabase:
 
     async def connect(self, *, application_name: str = "tekup-migrate rehearsal") -> Connection[Record]:
         """Connect as the owner; the caller closes the connection."""
-        import asyncpg  # noqa: PLC0415 - slow to import
+        import asyncpg
 
         return await asyncpg.connect(
             host=self.host,
@@ -73,7 +74,7 @@ class SupabaseDatabase:
 
 async def connect_as_superuser(server: EmbeddedServer, database: str = "postgres") -> Connection[Record]:
     """Connect as the bootstrap superuser, whom nobody reaches on Supabase; the caller closes it."""
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     return await asyncpg.connect(
         host=server.host,

@@ -85,7 +85,7 @@ def end_processes(directory: Path) -> int:
 
 
 def _residents(directory: Path) -> list[psutil.Process]:
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     return [
         process
@@ -95,7 +95,7 @@ def _residents(directory: Path) -> list[psutil.Process]:
 
 
 def _lives_in(process: psutil.Process, directory: Path) -> bool:
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     arguments: list[str] = process.info["cmdline"] or []
     name = (process.info["name"] or "").lower().removesuffix(".exe")
@@ -117,12 +117,12 @@ def _inside(argument: str, directory: Path) -> bool:
 
 def _end(processes: list[psutil.Process]) -> None:
     """Ask politely, then insist; a server is told to stop without a checkpoint, its data is thrown away."""
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     for process in processes:
         with contextlib.suppress(psutil.Error):
             if sys.platform != "win32" and process.info["name"] == "postgres":
-                import signal  # noqa: PLC0415 - SIGQUIT exists on POSIX only
+                import signal
 
                 process.send_signal(signal.SIGQUIT)
             else:
@@ -144,7 +144,7 @@ def _wait(processes: list[psutil.Process], *, seconds: float) -> list[psutil.Pro
 
 
 def _runs(process: psutil.Process) -> bool:
-    import psutil  # noqa: PLC0415 - slow to import
+    import psutil
 
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -153,7 +153,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def _ignore_interrupts() -> None:
-    import signal  # noqa: PLC0415 - only the child needs it
+    import signal
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         number = getattr(signal, name, None)

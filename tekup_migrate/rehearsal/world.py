@@ -98,7 +98,7 @@ async def make_world(
             server does not start.
     """
     began = time.monotonic()
-    world_file = _read_world_file(templates)
+    world_file = _read_world_file(plan, templates)
     await asyncio.to_thread(require_room, directory.path, 2 * SERVER_BYTES + rows * BYTES_PER_ROW)
     started = await _together(*(start_project(project, directory, stack) for project in plan.projects.values()))
     projects = dict(zip(plan.projects, started, strict=True))
@@ -126,26 +126,32 @@ async def make_world(
     )
 
 
-def _read_world_file(templates: Path) -> WorldFile:
+def _read_world_file(plan: Plan, templates: Path) -> WorldFile:
     if not templates.is_dir():
-        raise MigrationError(
-            "This plan has no sample world to rehearse in",
-            happened=f"There is no folder {templates} with the plan's sample databases and repositories.",
-            unchanged="Nothing was started or written.",
-            remedy="Make that folder as README.md describes, or rehearse the built-in plan.",
-        )
+        raise _unfit("This plan has no sample world to rehearse in", f"There is no folder {templates}")
+    needed = ["source.sql", "target.sql", *(f"repositories/{app}" for app in plan.apps)]
+    missing = [name for name in needed if not (templates / name).exists()]
+    if missing:
+        raise _unfit("The plan's sample world is not whole", f"{templates} lacks {', '.join(missing)}")
     path = templates / "world.toml"
-    if not path.is_file():
-        return WorldFile()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=WorldFile)
+        content = path.read_bytes() if path.is_file() else b""
+        world_file = msgspec.toml.decode(content, type=WorldFile)
     except msgspec.DecodeError as error:
-        raise MigrationError(
-            "The sample world's file cannot be used",
-            happened=f"{path}: {error}.",
-            unchanged="Nothing was started or written.",
-            remedy="Mend that file.",
-        ) from error
+        raise _unfit("The sample world's file cannot be used", f"{path}: {error}") from error
+    unknown = ", ".join(sorted(world_file.writers.keys() - plan.apps.keys()))
+    if unknown:
+        raise _unfit("The sample world's file cannot be used", f"{path}: writers names no app of the plan: {unknown}")
+    return world_file
+
+
+def _unfit(title: str, happened: str) -> MigrationError:
+    return MigrationError(
+        title,
+        happened=f"{happened}.",
+        unchanged="Nothing was started or written.",
+        remedy="Mend the folder beside the plan as README.md describes, or rehearse the built-in plan.",
+    )
 
 
 async def _together(*work: Coroutine[object, object, T]) -> list[T]:
@@ -160,6 +166,8 @@ async def _together(*work: Coroutine[object, object, T]) -> list[T]:
 
 def _place(plan: Plan, name: str, directory: Path, world_file: WorldFile) -> WorldApp:
     folder = plan.apps[name].directory.name
+    if sum(app.directory.name == folder for app in plan.apps.values()) > 1:
+        folder = f"{folder}-{name}"
     repository = directory / "repositories" / folder
     worker = world_file.writers.get(name)
     return WorldApp(

@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tekup_migrate.backup import folder as folder_module
 from tekup_migrate.backup.dump import backup_project, dump
 from tekup_migrate.backup.folder import partial_of
 from tekup_migrate.backup.manifest import Manifest
@@ -130,7 +129,7 @@ async def test_too_little_room_is_said_before_anything_is_written(
     ledger: Ledger, root: Path, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(root.parent)
-    monkeypatch.setattr(folder_module.shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(MigrationError, match="Not enough room"):
         await backup_project(ledger.request(), root, listen=events.append, gate=Gate())
     assert not root.exists()

@@ -122,10 +122,10 @@ def test_a_password_in_any_url_is_replaced(url: str) -> None:
     assert "‹password, " in redacted
 
 
-@pytest.mark.parametrize("text", ["a" * 300_000, "a://" * 75_000, "a://b:" * 50_000, "eyJ." * 75_000, "x@" * 150_000])
-def test_no_text_takes_quadratic_time(text: str) -> None:
+@pytest.mark.parametrize("piece", ["a", "a://", "a://b:", "eyJ.", "x@", "A=", "postgres://u:"])
+def test_no_text_takes_quadratic_time(piece: str) -> None:
     started = time.perf_counter()
-    Redactor([held("correct horse")]).redact(text)
+    Redactor([held("correct horse")]).redact(piece * (300_000 // len(piece)))
     assert time.perf_counter() - started < 3
 
 

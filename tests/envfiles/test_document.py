@@ -132,6 +132,11 @@ def test_a_key_on_a_line_that_readers_disagree_on_is_refused(line: str) -> None:
         document.replaced({"KEY": "2"})
 
 
+def test_a_value_that_would_close_an_open_quote_is_refused() -> None:
+    with pytest.raises(EnvFileError, match="A cannot be changed alone"):
+        EnvDocument.parse(b"'\nA").replaced({"A": "'"})
+
+
 def test_a_byte_order_mark_is_a_warning_about_the_first_key() -> None:
     assert "FIRST" in EnvDocument.parse(b"\xef\xbb\xbf# hello\nFIRST=1\nB=2\n").warnings()[0]
     assert EnvDocument.parse(b"FIRST=1\n").warnings() == ()

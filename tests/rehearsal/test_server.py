@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ import pytest
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.programs import embedded_installation
+from tekup_migrate.rehearsal import server as server_module
 from tekup_migrate.rehearsal.account import Account, server_account
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.removal import remove_tree
@@ -59,7 +61,7 @@ def processes_in(path: Path) -> list[str]:
     return lines
 
 
-async def wait_until_gone(path: Path, seconds: float = 15) -> None:
+async def wait_until_gone(path: Path, seconds: float = 8) -> None:
     limit = time.monotonic() + seconds
     while (path.exists() or processes_in(path)) and time.monotonic() < limit:
         await asyncio.sleep(0.05)
@@ -217,3 +219,28 @@ async def test_programs_in_a_closed_folder_are_copied_and_run(open_path: Path, m
         connection = await connect_as_superuser(server)
         await connection.execute("CREATE EXTENSION vector")
         await connection.close()
+
+
+async def test_a_port_taken_at_the_last_moment_is_replaced_by_another(
+    open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ports = iter([port, port, server_module.free_port()])
+        monkeypatch.setattr(server_module, "free_port", lambda: next(ports))
+        async with (
+            rehearsal_directory(open_path / "taken") as directory,
+            running_server(directory, name="target", major=18) as server,
+        ):
+            assert server.port != port
+            connection = await connect_as_superuser(server)
+            await connection.close()
+
+
+async def test_a_server_that_cannot_start_says_why(open_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_configuration", lambda *_args, **_kwargs: "no_such_setting = 1\n")
+    async with rehearsal_directory(open_path / "broken") as directory:
+        with pytest.raises(MigrationError, match="no_such_setting"):
+            await start_server(directory, name="target", major=18)

@@ -100,6 +100,26 @@ async def test_a_plan_without_a_sample_world_says_so(tmp_path: Path) -> None:
         await make_and_leave(plan, templates / "elsewhere")
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("world.toml", "[writers]\nnobody = 'app.toml'\n", "names no app of the plan: nobody"),
+        ("world.toml", "[writers\n", r"world\.toml: "),
+        ("world.toml", "colour = 'red'\n", "unknown field `colour`"),
+        ("source.sql", None, r"lacks source\.sql"),
+    ],
+)
+async def test_an_unfit_sample_world_is_refused_before_anything_starts(
+    tmp_path: Path, name: str, content: str | None, expected: str
+) -> None:
+    plan, templates = write_sample_plan(tmp_path)
+    (templates / name).unlink()
+    if content is not None:
+        (templates / name).write_text(content, encoding="utf-8")
+    with pytest.raises(MigrationError, match=expected):
+        await make_and_leave(plan, templates)
+
+
 def test_no_secret_shows_in_what_the_world_prints_as(library: World) -> None:
     project = library.projects["old"]
     shown = repr(library)

@@ -30,7 +30,7 @@ CREATE TABLE vault_embeddings (
 );
 COMMENT ON COLUMN vault_embeddings.embedding IS 'text-embedding-3-small, 1536 dimensioner';
 CREATE INDEX vault_embeddings_document_id_idx ON vault_embeddings (document_id);
--- Before the load, as the hand-written DDL does; this is what makes search poor.
+-- Before the load, as the hand-written DDL does: its lists are made from no rows at all.
 CREATE INDEX vault_embeddings_embedding_idx ON vault_embeddings USING ivfflat (embedding vector_cosine_ops) WITH (lists = 10);
 
 CREATE TABLE vault_sync_status (

@@ -1,0 +1,77 @@
+"""What the operator decided about names that the target uses for something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+
+from tekup_migrate.postgres.catalog.objects import ObjectKey
+from tekup_migrate.postgres.comparison import Item, LeaveBehind, NewName, Resolution, Share
+from tekup_migrate.steps import Context, Option, Question
+
+
+class _Choice(Enum):
+    RENAME = "rename"
+    SHARE = "share"
+    LEAVE = "leave"
+    STOP = "stop"
+
+
+class _Decision(Struct, frozen=True):
+    """One decision, as the journal keeps it; ``name`` is the new name of a renamed thing."""
+
+    key: ObjectKey
+    choice: _Choice
+    name: str = ""
+
+
+def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
+    """Return the decisions about an app's move, by the source's key."""
+    return {decision.key: _resolution(decision) for decision in _read(context, app)}
+
+
+async def ask_about(context: Context, app: str, conflicts: Sequence[Item]) -> None:
+    """Ask the operator about each conflict; one that is left open stays a conflict."""
+    decisions = list(_read(context, app))
+    for item in conflicts:
+        name = f"{app}_{item.target.name}"
+        chosen = _Choice(await context.operator.choose(_question(item, name)))
+        if chosen is not _Choice.STOP:
+            decisions.append(_Decision(item.key, chosen, name))
+            context.memory.remember(_note(app), msgspec.json.encode(decisions))
+
+
+def _question(item: Item, name: str) -> Question:
+    return Question(
+        title=f"{item.target} is something else on the target",
+        text=f"At the source:\n{item.definition}\n\nOn the target:\n{item.existing}\n\n{item.reason}",
+        options=(
+            Option(_Choice.STOP.value, "Decide later", "Nothing is created; the run stops here."),
+            Option(_Choice.RENAME.value, f"Create it as {name}", "Everything that moves and refers to it follows."),
+            Option(_Choice.SHARE.value, "Use the target's", "The moved tables use what is there, though it differs."),
+            Option(_Choice.LEAVE.value, "Leave it behind", "The report says so."),
+        ),
+        safe=_Choice.STOP.value,
+    )
+
+
+def _resolution(decision: _Decision) -> Resolution:
+    match decision.choice:
+        case _Choice.RENAME:
+            return NewName(decision.name)
+        case _Choice.SHARE:
+            return Share()
+        case _:
+            return LeaveBehind("left behind by the operator")
+
+
+def _read(context: Context, app: str) -> tuple[_Decision, ...]:
+    kept = context.memory.recall(_note(app))
+    return msgspec.json.decode(kept, type=tuple[_Decision, ...]) if kept else ()
+
+
+def _note(app: str) -> str:
+    return f"resolutions:{app}"

@@ -1,0 +1,223 @@
+"""The steps about what hangs on the moved tables: compare, create before the rows, attach after them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tekup_migrate.events import Listener
+from tekup_migrate.phases.access import both_connected, connected, label_of
+from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.ownership import forget_created, note_created
+from tekup_migrate.phases.resolutions import ask_about, read_resolutions
+from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.postgres.catalog.objects import Kind
+from tekup_migrate.postgres.comparison import Disposition, Item, TableMove
+from tekup_migrate.postgres.transplant import (
+    Created,
+    Statement,
+    TransplantPlan,
+    apply_after,
+    apply_before,
+    plan_transplant,
+    undo,
+    undo_statements,
+)
+from tekup_migrate.postgres.transplant.applying import Record
+from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+async def transplant_of(context: Context, app: str) -> TransplantPlan:
+    """Return what is still to be made in the target for an app's moved tables, as the operator decided."""
+    async with both_connected(context) as (source, target):
+        found = await table_moves(source, context.plan.moves_of(app))
+        moves = [
+            TableMove(each.source, each.target, move.policies)
+            for each, move in zip(found, context.plan.moves_of(app), strict=True)
+        ]
+        return await plan_transplant(source, target, moves, read_resolutions(context, app))
+
+
+class Compare(Observation):
+    """Compares both catalogs around the moved tables, and asks where a name is taken."""
+
+    why = (
+        "A moved table without its function, triggers or grants is a broken app that looks finished. Everything that"
+        " hangs on the tables is listed here, each thing with what becomes of it."
+    )
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        super().__init__(id=f"{phase.id}.compare", phase=phase.id, title="Compare the schemas")
+        self.app = phase.app
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Name the moves."""
+        return tuple(f"{' or '.join(move.sources)} → {move.target}" for move in context.plan.moves_of(self.app))
+
+    def target(self, context: Context) -> str:
+        """Return both databases' labels."""
+        plan = context.plan
+        return f"{label_of(context, plan.project_id('source'))} → {label_of(context, plan.project_id('target'))}"
+
+    async def apply(self, context: Context) -> None:
+        """Ask about every name that the target uses for something else."""
+        found = await transplant_of(context, self.app)
+        await ask_about(context, self.app, found.conflicts)
+
+    async def verify(self, context: Context) -> Evidence:
+        """List everything with what becomes of it."""
+        found = await transplant_of(context, self.app)
+        counts = {each: sum(item.disposition is each for item in found.items) for each in Disposition}
+        return Evidence(
+            verdict=Verdict.DIFFERS if found.conflicts else Verdict.PASSED,
+            summary=", ".join(f"{count} {each.value}" for each, count in counts.items() if count),
+            facts=(*(_line(item) for item in found.items), *found.remarks),
+        )
+
+
+def _line(item: Item) -> str:
+    reason = f" ({item.reason})" if item.reason else ""
+    renamed = f" → {item.target}" if item.target != item.key else ""
+    return f"{item.key}{renamed}: {item.disposition.value}{reason}"
+
+
+class _SchemaStep(Step):
+    """A step that makes a group of a transplant's statements in one transaction."""
+
+    danger = Danger.CAREFUL
+    undo = Undo.UNDOABLE
+    undo_note = "Exactly what was created is dropped again, never with CASCADE."
+    verb = ""
+
+    def __init__(self, plan: Plan, phase: Phase, *, name: str, title: str) -> None:
+        super().__init__(id=f"{phase.id}.{name}", phase=phase.id, title=title)
+        self.app = phase.app
+
+    def group(self, plan: TransplantPlan) -> tuple[Statement, ...]:
+        """Return the statements of this step."""
+        raise NotImplementedError
+
+    async def make(
+        self, connection: asyncpg.Connection, plan: TransplantPlan, record: Record, listen: Listener
+    ) -> None:
+        """Run the statements of this step in one transaction."""
+        raise NotImplementedError
+
+    async def preview(self, context: Context) -> Preview:
+        """Show every statement, and every changed body as a diff."""
+        found = await transplant_of(context, self.app)
+        where = label_of(context, context.plan.project_id("target"))
+        group = self.group(found)
+        stays = found.comparison.with_disposition(Disposition.STAYS)
+        return Preview(
+            title=self.title,
+            target=where,
+            verb=self.verb,
+            undo=self.undo_note,
+            actions=(
+                *(Remark(f"Must be decided first: {_line(item)}", True) for item in found.conflicts),
+                *(Remark(remark, True) for remark in found.remarks),
+                *(Remark(f"Follows the rename: {item.name}\n" + "\n".join(item.diff)) for item in found.changes),
+                *(Remark(f"Stays behind: {_line(item)}") for item in stays),
+                *(Sql(statement.sql, where) for statement in group),
+                *(() if group else (Remark("Everything is there already: nothing is created."),)),
+            ),
+        )
+
+    async def apply(self, context: Context) -> None:
+        """Make it, in one transaction; what was created is on disk in the journal before the commit."""
+        found = await transplant_of(context, self.app)
+        before = self._created(context)
+
+        def record(made: tuple[Created, ...]) -> None:
+            known = {entry.key for entry in made}
+            kept = [*(entry for entry in before if entry.key not in known), *made]
+            context.memory.remember(self.id, msgspec.json.encode(kept))
+            for entry in made:
+                if entry.key.kind is Kind.TABLE:
+                    note_created(context, entry.key.name)
+
+        async with connected(context, context.plan.project_id("target")) as connection:
+            await self.make(connection, found, record, context.listen)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Compare the catalogs anew: nothing of this step may be left to do."""
+        found = await transplant_of(context, self.app)
+        left = self.group(found)
+        made = self._created(context)
+        kinds = {kind: sum(entry.key.kind is kind for entry in made) for kind in Kind}
+        counts = ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
+        wrong = (*(_line(item) for item in found.conflicts), *(f"still to run: {statement.sql}" for statement in left))
+        return Evidence(
+            verdict=Verdict.DIFFERS if wrong else Verdict.PASSED,
+            summary=f"{len(wrong)} things are not as at the source" if wrong else f"made: {counts or 'nothing new'}",
+            facts=wrong or tuple(str(entry.key) for entry in made),
+            figures=(Figure("objects created", len(made)),),
+        )
+
+    async def revert(self, context: Context) -> None:
+        """Drop exactly what was created."""
+        made = self._created(context)
+        async with connected(context, context.plan.project_id("target")) as connection:
+            for sql in await undo(connection, made):
+                context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
+        for entry in made:
+            if entry.key.kind is Kind.TABLE:
+                forget_created(context, entry.key.name)
+        context.memory.remember(self.id, msgspec.json.encode(()))
+
+    def undo_sql(self, context: Context) -> tuple[str, ...]:
+        """Return the statements that ``revert`` would run."""
+        return undo_statements(self._created(context))
+
+    def _created(self, context: Context) -> tuple[Created, ...]:
+        kept = context.memory.recall(self.id)
+        return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
+
+
+class CreateTables(_SchemaStep):
+    """Creates types, tables, keys, row-level security, policies and grants."""
+
+    verb = "Create the tables"
+    why = (
+        "Tables come first, with their policies and grants, so that no row is ever readable by more people than at the"
+        " source. Other indexes and triggers wait until the rows are there."
+    )
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        super().__init__(plan, phase, name="create", title="Create tables, policies and grants")
+
+    def group(self, plan: TransplantPlan) -> tuple[Statement, ...]:
+        """Return what comes before the rows."""
+        return plan.before
+
+    async def make(
+        self, connection: asyncpg.Connection, plan: TransplantPlan, record: Record, listen: Listener
+    ) -> None:
+        """Run them."""
+        await apply_before(connection, plan, record=record, listen=listen)
+
+
+class Attach(_SchemaStep):
+    """Creates indexes, foreign keys, triggers, functions and views, now that the rows are there."""
+
+    verb = "Create the rest"
+    why = "Indexes build faster on rows that are there, and triggers must not fire on rows that are copied."
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        super().__init__(plan, phase, name="attach", title="Create indexes, triggers and functions")
+
+    def group(self, plan: TransplantPlan) -> tuple[Statement, ...]:
+        """Return what comes after the rows."""
+        return plan.after
+
+    async def make(
+        self, connection: asyncpg.Connection, plan: TransplantPlan, record: Record, listen: Listener
+    ) -> None:
+        """Run them."""
+        await apply_after(connection, plan, record=record, listen=listen)

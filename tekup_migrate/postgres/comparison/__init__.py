@@ -1,0 +1,29 @@
+"""Compares the source's and the target's catalogs around the tables that move."""
+
+from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, refuse_conflicts
+from tekup_migrate.postgres.comparison.moves import (
+    Bring,
+    LeaveBehind,
+    NewName,
+    Resolution,
+    Resolutions,
+    Share,
+    TableMove,
+)
+from tekup_migrate.postgres.comparison.selection import Tie
+
+__all__ = [
+    "Bring",
+    "Comparison",
+    "Disposition",
+    "Item",
+    "LeaveBehind",
+    "NewName",
+    "Resolution",
+    "Resolutions",
+    "Share",
+    "TableMove",
+    "Tie",
+    "compare",
+    "refuse_conflicts",
+]

@@ -1,0 +1,317 @@
+"""Compares both catalogs and says of every object what becomes of it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+import msgspec
+from msgspec import Struct
+
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.postgres.catalog.objects import (
+    CatalogObject,
+    Constraint,
+    Extension,
+    Function,
+    Index,
+    Kind,
+    ObjectKey,
+    Schema,
+    Sequence,
+    StatisticsObject,
+)
+from tekup_migrate.postgres.catalog.reading import Catalog
+from tekup_migrate.postgres.comparison.moves import NewName, Resolutions, Share, TableMove
+from tekup_migrate.postgres.comparison.selection import Selection, Tie, select
+from tekup_migrate.postgres.ddl.granting import missing_roles
+from tekup_migrate.postgres.ddl.naming import Naming, naming, renamed_part
+from tekup_migrate.postgres.ddl.rendering import Identities, definition, statements
+from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.sql_text.rewriting import leftovers
+
+
+class Disposition(Enum):
+    """What becomes of an object."""
+
+    MOVES = "moves"
+    EQUAL = "already there and equal"
+    DIFFERENT = "already there and different"
+    STAYS = "stays behind"
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One object that hangs on the moved tables.
+
+    Attributes:
+        key: what it is on the source.
+        target: what it is, or would be, on the target.
+        tie: how it is tied to the moved tables.
+        definition: the SQL that makes it in the target.
+        disposition: what becomes of it.
+        reason: why it stays or conflicts, or what to know about it.
+        existing: where something else has its name, that thing's definition.
+        diff: where a written body was changed to follow renames, the change line by line.
+        leftovers: lines of a changed body that still hold an old name.
+    """
+
+    key: ObjectKey
+    target: ObjectKey
+    tie: Tie
+    definition: str
+    disposition: Disposition
+    reason: str = ""
+    existing: str = ""
+    diff: tuple[str, ...] = ()
+    leftovers: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of object it is."""
+        return self.key.kind
+
+    @property
+    def name(self) -> str:
+        """How the object is named to the operator."""
+        return str(self.target)
+
+
+class Comparison(Struct, frozen=True):
+    """Both catalogs compared.
+
+    Attributes:
+        items: every object that hangs on the moved tables, each with what becomes of it.
+        naming: the names in the target.
+    """
+
+    items: tuple[Item, ...]
+    naming: Naming
+
+    @property
+    def conflicts(self) -> tuple[Item, ...]:
+        """Items that the operator must decide about before anything can be created."""
+        return tuple(item for item in self.items if item.disposition is Disposition.DIFFERENT)
+
+    def with_disposition(self, *dispositions: Disposition) -> tuple[Item, ...]:
+        """Return the items of these dispositions."""
+        return tuple(item for item in self.items if item.disposition in dispositions)
+
+
+def compare(source: Catalog, target: Catalog, moves: Iterable[TableMove], resolutions: Resolutions) -> Comparison:
+    """Compare what hangs on the moved tables with what the target already has.
+
+    Raises:
+        MigrationError: a table does not exist, or is of a kind that cannot be moved.
+    """
+    moves = tuple(moves)
+    selection = select(source, target, moves, resolutions)
+    names = _naming(source, target, moves, selection, resolutions)
+    comparing = _Comparing(source, target, selection, names, resolutions)
+    items = [comparing.item(source.objects[key]) for key in selection.ties if key in source.objects]
+    items += [_default_privileges(source)] if source.default_privileges else []
+    return Comparison(tuple(item for item in items if item is not None), names)
+
+
+def identities(catalog: Catalog) -> Identities:
+    """Return the sequences of identity columns."""
+    return {s.owned_by: s for s in catalog.of(Sequence) if s.identity and s.owned_by}
+
+
+def _default_privileges(source: Catalog) -> Item:
+    key = ObjectKey(Kind.DEFAULT_PRIVILEGES, "", "of the source project")
+    roles = sorted({f"{d.role} in {d.schema or 'every schema'}" for d in source.default_privileges})
+    return Item(
+        key=key,
+        target=key,
+        tie=Tie.DEPENDS,
+        definition="; ".join(roles),
+        disposition=Disposition.STAYS,
+        reason="they are the project's; every moved object gets its own grants instead",
+    )
+
+
+def _naming(
+    source: Catalog, target: Catalog, moves: tuple[TableMove, ...], selection: Selection, resolutions: Resolutions
+) -> Naming:
+    tables = {(move.source.schema, move.source.name): move.target for move in moves}
+    keys: dict[ObjectKey, ObjectKey] = {}
+    for key in selection.ties:
+        found = source.objects.get(key)
+        new = _renamed(found, tables) if found else key
+        decision = resolutions.get(key)
+        if isinstance(decision, NewName):
+            new = msgspec.structs.replace(new, name=decision.name, schema=decision.schema or new.schema)
+        if new != key:
+            keys[key] = new
+    _follow_constraints(source, keys)
+    return naming(keys, _moved_members(source, target))
+
+
+def _renamed(item: CatalogObject, tables: Mapping[tuple[str, str], Relation]) -> ObjectKey:
+    """Return the key that follows from the tables' renames alone."""
+    key = item.key
+    place = _table_of(item)
+    new = tables.get(place)
+    if new is None:
+        return key
+    if key.kind is Kind.TABLE:
+        return msgspec.structs.replace(key, schema=new.schema, name=new.name)
+    if isinstance(item, (Constraint, Index, Sequence, StatisticsObject)):
+        name = renamed_part(key.name, place[1], new.name)
+        parent = new.name if key.parent else ""
+        return msgspec.structs.replace(key, schema=new.schema, name=name, parent=parent)
+    return key
+
+
+def _table_of(item: CatalogObject) -> tuple[str, str]:
+    if isinstance(item, Sequence) and item.owned_by:
+        return item.owned_by[:2]
+    if isinstance(item, (Index, StatisticsObject)):
+        return item.key.schema, item.table
+    return item.key.schema, item.key.parent or item.key.name
+
+
+def _follow_constraints(source: Catalog, keys: dict[ObjectKey, ObjectKey]) -> None:
+    """Give a constraint's index the constraint's new name, as Postgres does."""
+    for index in source.of(Index):
+        if index.constraint:
+            constraint = ObjectKey(Kind.CONSTRAINT, index.key.schema, index.constraint, index.table)
+            if constraint in keys:
+                new = keys[constraint]
+                keys[index.key] = msgspec.structs.replace(index.key, schema=new.schema, name=new.name)
+
+
+def _moved_members(source: Catalog, target: Catalog) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return where the target keeps what an extension brought, where it keeps it elsewhere."""
+    found = {}
+    for extension in source.of(Extension):
+        there = target.extension(extension.key.name)
+        place = there.schema if there else extension_schema(extension, target)
+        if place != extension.schema:
+            for schema, name in source.extension_members[extension.key.name]:
+                if schema == extension.schema:
+                    found[schema, name] = (place, name)
+    return found
+
+
+def extension_schema(extension: Extension, target: Catalog) -> str:
+    """Return where a missing extension is installed: in ``extensions`` where the target has that schema."""
+    return "extensions" if target.schema("extensions") else extension.schema
+
+
+class _Comparing:
+    def __init__(
+        self, source: Catalog, target: Catalog, selection: Selection, names: Naming, resolutions: Resolutions
+    ) -> None:
+        self.source = source
+        self.target = target
+        self.selection = selection
+        self.names = names
+        self.resolutions = resolutions
+        self.source_identities = identities(source)
+        self.target_identities = identities(target)
+
+    def item(self, found: CatalogObject) -> Item | None:
+        """Say what becomes of one object; None for what is part of another item or was there all along."""
+        if found.key.kind is Kind.TABLE and self.selection.ties[found.key] is Tie.NEEDED:
+            return None
+        if isinstance(found, Index) and found.constraint and not found.comment and not found.statistics:
+            return None
+        if isinstance(found, Sequence) and found.identity and found.key not in self.selection.stays:
+            disposition, reason, existing = self._name_only(found)
+        elif isinstance(found, (Schema, Extension)):
+            disposition, reason, existing = self._by_name(found)
+        else:
+            disposition, reason, existing = self._compared(found)
+        sql = ";\n".join(statements(found, self.names, self.source_identities))
+        diff, left = self._diff(found)
+        return Item(
+            key=found.key,
+            target=self.names.key(found.key),
+            tie=self.selection.ties[found.key],
+            definition=sql,
+            disposition=disposition,
+            reason=reason,
+            existing=existing,
+            diff=diff,
+            leftovers=left,
+        )
+
+    def _compared(self, found: CatalogObject) -> tuple[Disposition, str, str]:
+        stays = self.selection.stays.get(found.key)
+        if stays:
+            return Disposition.STAYS, stays, ""
+        there = self._taken(found)
+        if there is None:
+            return Disposition.MOVES, self._about_roles(found), ""
+        if there is found:
+            return Disposition.EQUAL, "", ""
+        wanted = definition(found, self.names, self.source_identities)
+        has = definition(there, Naming(), self.target_identities)
+        if wanted == has and there.key.kind is found.key.kind:
+            return Disposition.EQUAL, "", ""
+        if isinstance(self.resolutions.get(found.key), Share):
+            return Disposition.EQUAL, "the target's own definition is used although it differs", has
+        existing = ";\n".join(statements(there, Naming(), self.target_identities)) or str(there.key)
+        return Disposition.DIFFERENT, f"the target has another {there.key} already", existing
+
+    def _taken(self, found: CatalogObject) -> CatalogObject | None:
+        key = self.names.key(found.key)
+        there = self.target.taken(key)
+        if there is None and isinstance(found, Constraint) and found.type in ("p", "u", "x"):
+            return self.target.taken(ObjectKey(Kind.INDEX, key.schema, key.name))
+        if isinstance(there, Index) and isinstance(found, Index) and found.constraint:
+            table = self.names.relation(found.key.schema, found.table)[1]
+            if there.table == table:
+                settled = (there.comment, there.statistics) == (found.comment, found.statistics)
+                return found if settled else None
+        return there
+
+    def _name_only(self, found: CatalogObject) -> tuple[Disposition, str, str]:
+        there = self._taken(found)
+        if there is None:
+            return Disposition.MOVES, "made with its identity column", ""
+        if isinstance(there, Sequence) and there.identity:
+            return Disposition.EQUAL, "", ""
+        return Disposition.DIFFERENT, f"the target has another {there.key} already", str(there.key)
+
+    def _by_name(self, found: Schema | Extension) -> tuple[Disposition, str, str]:
+        there = self.target.objects.get(self.names.key(found.key))
+        if there is None:
+            return Disposition.MOVES, "", ""
+        if isinstance(found, Extension) and isinstance(there, Extension) and there.version != found.version:
+            return Disposition.EQUAL, f"version {there.version} there, {found.version} on the source", ""
+        return Disposition.EQUAL, "", ""
+
+    def _about_roles(self, found: CatalogObject) -> str:
+        missing = missing_roles(found, self.target.roles)
+        return f"grants to {', '.join(missing)} stay behind: no such role in the target" if missing else ""
+
+    def _diff(self, found: CatalogObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        if not isinstance(found, Function) or not found.body:
+            return (), ()
+        new = self.names.written(found.body)
+        left = leftovers(new, self.names.renames)
+        if new == found.body:
+            return (), left
+        lines = difflib.unified_diff(found.body.splitlines(), new.splitlines(), lineterm="", n=1)
+        return tuple(lines)[2:], left
+
+
+def refuse_conflicts(comparison: Comparison) -> None:
+    """Stop where the operator still has to decide.
+
+    Raises:
+        MigrationError: something in the target has a name that a moved object needs.
+    """
+    conflicts = comparison.conflicts
+    if not conflicts:
+        return
+    raise MigrationError(
+        "Names are already taken in the target",
+        happened=f"{len(conflicts)} objects of other definition have names that are needed.",
+        unchanged="Nothing was created.",
+        remedy="Choose a new name for each, or use what is there.",
+        details="\n".join(f"{item.name}: {item.reason}" for item in conflicts),
+    )

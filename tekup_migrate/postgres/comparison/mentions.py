@@ -1,0 +1,52 @@
+"""Finds what a function's body refers to, because Postgres records nothing about the inside of most bodies."""
+
+from __future__ import annotations
+
+from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.reading import Catalog
+from tekup_migrate.postgres.sql_text.names import Role, Text
+
+
+def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
+    """Return the tables, views, sequences and functions of ``catalog`` that a function's body names.
+
+    An unqualified name means the object of that name in the function's own schema, else in any other.
+    """
+    if not function.body:
+        return frozenset()
+    found: set[ObjectKey] = set()
+    for role, schema, name in _names(function.body, depth=0):
+        found |= _resolve(role, schema, name, function, catalog)
+    return frozenset(found - {function.key})
+
+
+def _names(text: str, *, depth: int) -> set[tuple[Role, str | None, str]]:
+    parsed = Text(text, written=True)
+    found = {
+        (reference.role, reference.schema, reference.name)
+        for reference in parsed.references()
+        if reference.role is not Role.RELATION or reference.name not in parsed.aliases
+    }
+    if depth < 2:
+        for token in parsed.tokens:
+            if token.kind in ("string", "dollar"):
+                found |= _names(token.text.strip("'").strip("$"), depth=depth + 1)
+    return found
+
+
+def _resolve(role: Role, schema: str | None, name: str, function: Function, catalog: Catalog) -> set[ObjectKey]:
+    if role not in (Role.QUALIFIED, Role.RELATION, Role.CALL):
+        return set()
+    schemas = [schema] if schema is not None else [function.key.schema, *_other_schemas(catalog)]
+    for place in schemas:
+        found = set(catalog.functions_named(place, name)) if role is not Role.RELATION else set()
+        relation = catalog.relation(place, name)
+        if relation is not None and role is not Role.CALL and relation.key.kind in RELATIONS:
+            found.add(relation.key)
+        if found:
+            return found
+    return set()
+
+
+def _other_schemas(catalog: Catalog) -> list[str]:
+    return sorted((key.name for key in catalog.objects if key.kind is Kind.SCHEMA), key=lambda name: name != "public")

@@ -1,0 +1,49 @@
+"""Which tables move, under which names, and what the operator decided about the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tekup_migrate.plan import Policy
+from tekup_migrate.postgres.catalog.objects import ObjectKey
+from tekup_migrate.postgres.quoting import Relation
+
+
+@dataclass(frozen=True)
+class TableMove:
+    """One table to move, and the policies that it must have at the end whatever the source has."""
+
+    source: Relation
+    target: Relation
+    policies: tuple[Policy, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewName:
+    """The name, and the schema where it is not to be the same, that an object shall get in the target."""
+
+    name: str
+    schema: str = ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Use what the target already has under that name, although its definition differs."""
+
+
+@dataclass(frozen=True)
+class LeaveBehind:
+    """Do not carry it over."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bring:
+    """Carry it over although it would stay behind."""
+
+
+Resolution = NewName | Share | LeaveBehind | Bring
+Resolutions = Mapping[ObjectKey, Resolution]
+"""The operator's decisions, by the source's key."""

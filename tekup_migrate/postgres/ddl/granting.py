@@ -1,0 +1,128 @@
+"""Writes the grants that an object shall have, whatever a new object grants by itself in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges
+from tekup_migrate.postgres.catalog.objects import CatalogObject, Column, Grant, Kind, Table, View
+from tekup_migrate.postgres.ddl.naming import Naming, sql_name
+from tekup_migrate.postgres.ddl.rendering import keyword
+from tekup_migrate.postgres.quoting import quote_ident
+
+_LETTERS = {
+    Kind.TABLE: "r",
+    Kind.VIEW: "r",
+    Kind.MATERIALIZED_VIEW: "r",
+    Kind.SEQUENCE: "S",
+    Kind.FUNCTION: "f",
+    Kind.ENUM: "T",
+    Kind.DOMAIN: "T",
+    Kind.COMPOSITE: "T",
+    Kind.RANGE: "T",
+    Kind.SCHEMA: "n",
+}
+_PUBLIC_FROM_THE_START = frozenset({"f", "T"})
+"""Anyone may execute a new function and use a new type ("Privileges" in the PostgreSQL manual)."""
+
+
+def grant_statements(
+    item: CatalogObject,
+    naming: Naming,
+    defaults: Iterable[DefaultPrivileges],
+    *,
+    user: str,
+    roles: frozenset[str],
+    version: int,
+) -> list[str]:
+    """Return what makes a new object's grants those of ``item``.
+
+    Args:
+        item: the source's object.
+        naming: the target's names.
+        defaults: the target's default privileges.
+        user: the role that creates the object.
+        roles: the roles that the target has; grants to others are left out, and are listed by the comparison.
+        version: the target's ``server_version_num``.
+    """
+    letter = _LETTERS.get(item.key.kind)
+    if letter is None:
+        return []
+    key = naming.key(item.key)
+    word = "TABLE" if letter == "r" else "TYPE" if letter == "T" else keyword(item)
+    subject = f"{word} {sql_name(key)}"
+    initial = _initial_grantees(defaults, letter, key.schema, user)
+    wanted = [_known(grant, version) for grant in item.grants if grant.grantee in roles | {"PUBLIC"}]
+    found = []
+    mine = [grant for grant in wanted if grant.grantee == item.owner]
+    others = [grant for grant in wanted if grant.grantee != item.owner and grant.grantee != user]
+    surplus = sorted(initial - {user}) if _differs(initial, others, letter, user) else []
+    if surplus:
+        found.append(f"REVOKE ALL ON {subject} FROM {', '.join(map(_role, surplus))}")
+    if not (len(mine) == 1 and mine[0].whole and not mine[0].grantable):
+        found.append(f"REVOKE ALL ON {subject} FROM {quote_ident(user)}")
+        found += [_grant(grant, subject, grantee=user) for grant in mine]
+    public = {"PUBLIC"} if letter in _PUBLIC_FROM_THE_START and not surplus else set()
+    found += [_grant(grant, subject) for grant in others if grant.grantee not in public]
+    if isinstance(item, (Table, View)):
+        found += _column_grants(item.columns, sql_name(key), roles, owner=item.owner, user=user)
+    return found
+
+
+def missing_roles(item: CatalogObject, roles: frozenset[str]) -> tuple[str, ...]:
+    """Return the grantees of an object that the target does not have."""
+    grants = list(item.grants)
+    if isinstance(item, (Table, View)):
+        grants += [grant for column in item.columns for grant in column.grants]
+    wanted = {grant.grantee for grant in grants} - {"PUBLIC", item.owner}
+    return tuple(sorted(wanted - roles))
+
+
+def _initial_grantees(defaults: Iterable[DefaultPrivileges], letter: str, schema: str, user: str) -> set[str]:
+    """Return who gets anything on a new object that ``user`` creates."""
+    rows = [row for row in defaults if row.role == user and row.type == letter and row.schema in ("", schema)]
+    globally = [row for row in rows if not row.schema]
+    found = {grant.grantee for row in rows for grant in row.grants}
+    if letter in _PUBLIC_FROM_THE_START and not globally:
+        found.add("PUBLIC")
+    return found
+
+
+def _differs(initial: set[str], wanted: Sequence[Grant], letter: str, user: str) -> bool:
+    """Say whether anything must be taken away; where only PUBLIC has its built-in right, and keeps it, nothing."""
+    if initial - {user, "PUBLIC"}:
+        return True
+    keeps_public = any(grant.grantee == "PUBLIC" and grant.whole for grant in wanted)
+    return "PUBLIC" in initial and not keeps_public
+
+
+def _column_grants(
+    columns: Iterable[Column], relation: str, roles: frozenset[str], *, owner: str, user: str
+) -> list[str]:
+    found = []
+    for column in columns:
+        for grant in column.grants:
+            if grant.grantee == "PUBLIC" or grant.grantee in roles:
+                name = quote_ident(column.name)
+                rights = ", ".join(f"{right} ({name})" for right in grant.privileges)
+                grantee = user if grant.grantee == owner else grant.grantee
+                found.append(f"GRANT {rights} ON TABLE {relation} TO {_role(grantee)}{_option(grant)}")
+    return found
+
+
+def _grant(grant: Grant, subject: str, *, grantee: str = "") -> str:
+    return f"GRANT {', '.join(grant.privileges)} ON {subject} TO {_role(grantee or grant.grantee)}{_option(grant)}"
+
+
+def _known(grant: Grant, version: int) -> Grant:
+    """Return the grant without what the target's version does not know: MAINTAIN came with Postgres 17."""
+    return replace(grant, privileges=tuple(p for p in grant.privileges if p != "MAINTAIN" or version >= 170000))
+
+
+def _option(grant: Grant) -> str:
+    return " WITH GRANT OPTION" if grant.grantable else ""
+
+
+def _role(name: str) -> str:
+    return "PUBLIC" if name == "PUBLIC" else quote_ident(name)

@@ -1,0 +1,99 @@
+"""Which name everything gets in the target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from tekup_migrate.postgres.catalog.objects import RELATIONS, TYPES, Kind, ObjectKey
+from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
+
+LONGEST_NAME_BYTES = 63
+"""Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The new key of every object that is renamed, and the rewriting of text that follows from it.
+
+    Attributes:
+        keys: the target's key by the source's, for what is renamed only.
+        renames: the same as names in SQL text.
+    """
+
+    keys: Mapping[ObjectKey, ObjectKey] = field(default_factory=dict)
+    renames: Renames = field(default_factory=Renames)
+
+    def key(self, key: ObjectKey) -> ObjectKey:
+        """Return an object's key in the target."""
+        new = self.keys.get(key, key)
+        if key.parent:
+            schema, parent = self.relation(key.schema, key.parent)
+            return msgspec.structs.replace(new, schema=schema, parent=parent)
+        if key.kind is Kind.FUNCTION:
+            return msgspec.structs.replace(new, arguments=self.printed(key.arguments))
+        return new
+
+    def relation(self, schema: str, name: str) -> tuple[str, str]:
+        """Return a table's, view's, sequence's or index's schema and name in the target."""
+        return self.renames.relations.get((schema, name), (schema, name))
+
+    def printed(self, text: str) -> str:
+        """Rewrite text that the server printed."""
+        return rewrite_printed(text, self.renames)
+
+    def written(self, text: str) -> str:
+        """Rewrite a function's body."""
+        return rewrite_written(text, self.renames)
+
+
+def naming(keys: Mapping[ObjectKey, ObjectKey], members: Mapping[tuple[str, str], tuple[str, str]]) -> Naming:
+    """Make a ``Naming`` from the keys of renamed objects and the extensions' members that live elsewhere."""
+    by_space: dict[str, dict[tuple[str, str], tuple[str, str]]] = {"relations": {}, "types": {}, "functions": {}}
+    constraints = {}
+    for old, new in keys.items():
+        if old.kind is Kind.CONSTRAINT:
+            constraints[old.name] = new.name
+        space = _space(old.kind)
+        if space:
+            by_space[space][old.schema, old.name] = (new.schema, new.name)
+    renames = Renames(**by_space, members=members, constraints=constraints)
+    return Naming(keys=keys, renames=renames)
+
+
+def _space(kind: Kind) -> str:
+    if kind in RELATIONS or kind is Kind.INDEX:
+        return "relations"
+    if kind in TYPES:
+        return "types"
+    return "functions" if kind is Kind.FUNCTION else ""
+
+
+def renamed_part(name: str, old: str, new: str) -> str:
+    """Return ``name`` with ``old`` replaced by ``new`` where it stands as a part between underscores.
+
+    ``documents_pkey`` and ``idx_documents_source`` follow a rename of ``documents``. A name that would become too
+    long stays as it is.
+    """
+    if old == new:
+        return name
+    start = -1
+    while (start := name.find(old, start + 1)) >= 0:
+        end = start + len(old)
+        free_before = start == 0 or not (name[start - 1].isalnum())
+        free_after = end == len(name) or not (name[end].isalnum())
+        if free_before and free_after and name[start : start + len(new)] != new:
+            result = name[:start] + new + name[end:]
+            return result if len(result.encode()) <= LONGEST_NAME_BYTES else name
+    return name
+
+
+def sql_name(key: ObjectKey) -> str:
+    """Return the quoted name by which statements such as COMMENT, GRANT and DROP know an object."""
+    if not key.schema:
+        return quote_ident(key.name)
+    name = f"{quote_ident(key.schema)}.{quote_ident(key.name)}"
+    return f"{name}({key.arguments})" if key.kind is Kind.FUNCTION else name

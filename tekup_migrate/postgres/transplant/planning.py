@@ -1,0 +1,207 @@
+"""Turns a comparison into the exact, ordered SQL that makes everything that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, structs
+
+from tekup_migrate.postgres.catalog.objects import (
+    CatalogObject,
+    Constraint,
+    Function,
+    Index,
+    Kind,
+    ObjectKey,
+    Table,
+    View,
+)
+from tekup_migrate.postgres.catalog.objects import Sequence as SequenceObject
+from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
+from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, identities
+from tekup_migrate.postgres.comparison.mentions import mentioned
+from tekup_migrate.postgres.comparison.moves import Resolutions, TableMove
+from tekup_migrate.postgres.ddl.granting import grant_statements
+from tekup_migrate.postgres.ddl.naming import Naming, sql_name
+from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
+from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
+from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.transplant.floor import FloorPolicy, floor_policies, raised
+from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
+
+if TYPE_CHECKING:
+    import asyncpg
+
+VECTOR_METHODS = frozenset({"ivfflat", "hnsw"})
+_WITHOUT_OWNER = frozenset(
+    {Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.TRIGGER, Kind.RULE, Kind.POLICY, Kind.PUBLICATION,
+     Kind.EXTENSION}
+)  # fmt: skip
+
+
+class Statement(Struct, frozen=True):
+    """One SQL statement; ``creates`` is the target's key of what it belongs to."""
+
+    sql: str
+    creates: ObjectKey
+
+
+class TransplantPlan(Struct, frozen=True, kw_only=True):
+    """What will be done to the target's catalog, and what was found out on the way.
+
+    Attributes:
+        comparison: every object, with what becomes of it, and the names in the target.
+        before: statements to run before the rows are loaded, in order.
+        after: statements to run once the rows are there, in order.
+        vector_indexes: the source's vector indexes, which are weighed and built on their own.
+        remarks: what the operator should know.
+    """
+
+    comparison: Comparison
+    before: tuple[Statement, ...]
+    after: tuple[Statement, ...]
+    vector_indexes: tuple[Index, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """Every object that hangs on the moved tables."""
+        return self.comparison.items
+
+    @property
+    def conflicts(self) -> tuple[Item, ...]:
+        """What the operator must decide before the plan can be applied."""
+        return self.comparison.conflicts
+
+    @property
+    def changes(self) -> tuple[Item, ...]:
+        """Functions whose bodies are changed to follow a rename, or still hold an old name."""
+        return tuple(item for item in self.items if item.diff or item.leftovers)
+
+
+async def plan_transplant(
+    source: asyncpg.Connection,
+    target: asyncpg.Connection,
+    moves: Iterable[TableMove],
+    resolutions: Resolutions | None = None,
+) -> TransplantPlan:
+    """Read both catalogs and say what is to be created; reads only, and may be asked again at any time.
+
+    What an earlier application made is found there and equal, and is not created again.
+
+    Raises:
+        MigrationError: a table does not exist, or is of a kind that cannot be moved.
+    """
+    return plan_from_catalogs(await read_catalog(source), await read_catalog(target), tuple(moves), resolutions or {})
+
+
+def plan_from_catalogs(
+    source: Catalog, target: Catalog, moves: Sequence[TableMove], resolutions: Resolutions
+) -> TransplantPlan:
+    """Make the plan from two catalogs that were read before."""
+    source, remarks = raised(source, target, moves)
+    comparison = compare(source, target, moves, resolutions)
+    plan = _Planning(source, target, tuple(moves), comparison).plan()
+    return structs.replace(plan, remarks=(*remarks, *plan.remarks))
+
+
+class _Planning:
+    def __init__(self, source: Catalog, target: Catalog, moves: tuple[TableMove, ...], comparison: Comparison) -> None:
+        self.source = source
+        self.target = target
+        self.moves = moves
+        self.comparison = comparison
+        self.names: Naming = comparison.naming
+        moving = (item.key for item in comparison.with_disposition(Disposition.MOVES))
+        self.objects = {key: source.objects[key] for key in moving}
+        self.identities = identities(source)
+        self.needs = creation_needs(self.objects, source.needs)
+
+    def plan(self) -> TransplantPlan:
+        vectors = [i for i in self.objects.values() if isinstance(i, Index) and i.method in VECTOR_METHODS]
+        early = self._early()
+        late = frozenset(self.objects) - early - {index.key for index in vectors}
+        floor, remarks = floor_policies(self.target, self.moves, self.comparison, self.source)
+        before = [s for key in ordered(early, self.needs) for s in self._make(key)]
+        before += [statement for policy in floor for statement in _floor(policy)]
+        after = [s for key in ordered(late, self.needs) for s in self._make(key)]
+        after += self._refreshes()
+        return TransplantPlan(
+            comparison=self.comparison,
+            before=tuple(before),
+            after=tuple(after),
+            vector_indexes=tuple(vectors),
+            remarks=remarks,
+        )
+
+    def _early(self) -> frozenset[ObjectKey]:
+        """Return what must exist before the load: tables, keys, checks, policies, and all that those need."""
+        start = frozenset(
+            key
+            for key, item in self.objects.items()
+            if isinstance(item, (Table, SequenceObject))
+            or key.kind is Kind.POLICY
+            or (isinstance(item, Constraint) and item.type in ("p", "u", "c") and not self._of_view(item))
+        )
+        needs = dict(self.needs)
+        for key, item in self.objects.items():
+            if isinstance(item, Function):
+                bodies = {need for need in mentioned(item, self.source) if need.kind is Kind.FUNCTION}
+                needs[key] = self.needs[key] | (bodies & self.objects.keys())
+        return closure(start, needs)
+
+    def _of_view(self, item: CatalogObject) -> bool:
+        return isinstance(self.source.relation(item.key.schema, item.key.parent), View)
+
+    def _make(self, key: ObjectKey) -> list[Statement]:
+        item = self.objects[key]
+        new = self.names.key(key)
+        found = statements(item, self.names, self.identities)
+        if isinstance(item, Table):
+            found += self._own_sequences(item)
+        found += self._index_choices(item)
+        found += comments(item, self.names)
+        found += grant_statements(
+            item,
+            self.names,
+            self.target.default_privileges,
+            user=self.target.user,
+            roles=self.target.roles,
+            version=self.target.version,
+        )
+        found += self._owner(item)
+        return [Statement(sql, new) for sql in found]
+
+    def _own_sequences(self, table: Table) -> list[str]:
+        place = (table.key.schema, table.key.name)
+        owned = (s for s in self.objects.values() if isinstance(s, SequenceObject) and s.owned_by)
+        found = [own_sequence(s, self.names) for s in owned if s.owned_by and s.owned_by[:2] == place]
+        return [sql for sql in found if sql]
+
+    def _index_choices(self, item: CatalogObject) -> list[str]:
+        """Return REPLICA IDENTITY and CLUSTER ON, which name an index, once that index is made."""
+        table = item.table if isinstance(item, Index) else item.key.parent
+        if not isinstance(item, (Index, Constraint)) or not table:
+            return []
+        owner = self.source.get(ObjectKey(Kind.TABLE, item.key.schema, table), Table)
+        choices = index_choices(owner, self.names) if owner else []
+        return [sql for index, sql in choices if index == item.key.name and not getattr(item, "constraint", "")]
+
+    def _owner(self, item: CatalogObject) -> list[str]:
+        user = self.target.user
+        if item.owner == user or item.key.kind in _WITHOUT_OWNER or item.owner not in self.target.memberships:
+            return []
+        if isinstance(item, SequenceObject) and item.owned_by:
+            return []
+        return [f"ALTER {keyword(item)} {sql_name(self.names.key(item.key))} OWNER TO {quote_ident(item.owner)}"]
+
+    def _refreshes(self) -> list[Statement]:
+        keys = [i.key for i in self.objects.values() if isinstance(i, View) and i.populated]
+        views = [key for key in ordered(frozenset(keys), self.needs) if key.kind is Kind.MATERIALIZED_VIEW]
+        new = [self.names.key(key) for key in views]
+        return [Statement(f"REFRESH MATERIALIZED VIEW {sql_name(key)}", key) for key in new]
+
+
+def _floor(policy: FloorPolicy) -> list[Statement]:
+    return [Statement(sql, policy.key) for sql in policy.statements]

@@ -1,0 +1,114 @@
+"""Takes a transplant back: drops exactly what was created, and nothing that has changed or is needed since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Index, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
+from tekup_migrate.postgres.comparison.mentions import mentioned
+from tekup_migrate.postgres.ddl.naming import sql_name
+from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.transplant.applying import Created, digest_of
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_WORDS = {Kind.ENUM: "TYPE", Kind.COMPOSITE: "TYPE", Kind.RANGE: "TYPE", Kind.STATISTICS: "STATISTICS"}
+
+
+def undo_statements(created: Iterable[Created]) -> tuple[str, ...]:
+    """Return the DROP statements that take back what was created, last made first, never with CASCADE."""
+    entries = list(reversed(tuple(created)))
+    sequences = [entry for entry in entries if entry.key.kind is Kind.SEQUENCE]
+    others = [entry for entry in entries if entry.key.kind is not Kind.SEQUENCE]
+    # A column's own sequence goes with its table, and no sequence goes before the default that counts with it.
+    tables = [place for place, entry in enumerate(others) if entry.key.kind is Kind.TABLE]
+    after = tables[-1] + 1 if tables else len(others)
+    return tuple(_drop(entry) for entry in (*others[:after], *sequences, *others[after:]))
+
+
+async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[str, ...]:
+    """Drop what was created, in one transaction, and return the statements that ran.
+
+    What is gone already is passed over, so that undoing twice ends in the same state.
+
+    Raises:
+        MigrationError: something was changed since, or something else has come to depend on it; nothing was dropped.
+    """
+    import asyncpg
+
+    async with connection.transaction():
+        await connection.execute("SET LOCAL search_path = ''")
+        catalog = await read_catalog(connection)
+        present = [entry for entry in created if digest_of(catalog, entry.key)]
+        refuse_undo(catalog, present)
+        drops = undo_statements(present)
+        for sql in drops:
+            try:
+                await connection.execute(sql)
+            except asyncpg.DependentObjectsStillExistError as error:
+                raise _refusal([f"{error.detail or error}"]) from error
+    return drops
+
+
+def refuse_undo(catalog: Catalog, created: Sequence[Created]) -> None:
+    """Stop where dropping would take more than what was created.
+
+    Raises:
+        MigrationError: something was changed since, hangs on a created table without being ours, or is used by others.
+    """
+    ours = {entry.key for entry in created}
+    reasons = [f"{e.key} was changed after it was created" for e in created if digest_of(catalog, e.key) != e.digest]
+    for key in ours:
+        if key.kind in RELATIONS:
+            reasons += _strangers(catalog, key, ours)
+    for function in catalog.of(Function):
+        if function.mine and function.key not in ours and function.body:
+            used = sorted(mentioned(function, catalog) & ours)
+            reasons += [f"{function.key} uses {key}" for key in used]
+    if reasons:
+        raise _refusal(reasons)
+
+
+def _strangers(catalog: Catalog, key: ObjectKey, ours: set[ObjectKey]) -> list[str]:
+    """Return what would silently go with a table."""
+    found = []
+    for part in catalog.attached(key.schema, key.name):
+        index_of_ours = isinstance(part, Index) and part.constraint
+        if part.key not in ours and not index_of_ours:
+            found.append(f"{part.key} hangs on {key} and was not created by this run")
+    return found
+
+
+def _drop(entry: Created) -> str:
+    key = entry.key
+    table = f"{quote_ident(key.schema)}.{quote_ident(key.parent)}" if key.parent else ""
+    match key.kind:
+        case Kind.CONSTRAINT | Kind.FOREIGN_KEY:
+            return f"ALTER TABLE {table} DROP CONSTRAINT {quote_ident(key.name)}"
+        case Kind.TRIGGER | Kind.RULE | Kind.POLICY:
+            return f"DROP {key.kind.value.upper()} {quote_ident(key.name)} ON {table}"
+        case Kind.PUBLICATION:
+            return f"ALTER PUBLICATION {quote_ident(key.name)} DROP TABLE ONLY {table}"
+        case Kind.OTHER:
+            return f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY"
+        case Kind.SEQUENCE | Kind.INDEX:
+            # A column's own sequence and a constraint's index go with the table or constraint.
+            return f"DROP {key.kind.value.upper()} IF EXISTS {sql_name(key)}"
+        case Kind.FUNCTION:
+            return f"DROP {'PROCEDURE' if entry.procedure else 'FUNCTION'} {sql_name(key)}"
+        case _:
+            return f"DROP {_WORDS.get(key.kind, key.kind.value.upper())} {sql_name(key)}"
+
+
+def _refusal(reasons: list[str]) -> MigrationError:
+    return MigrationError(
+        "What was created cannot be taken back as it is",
+        happened="Since it was created it was changed, or other things have come to depend on it.",
+        unchanged="Nothing was dropped.",
+        remedy="Look at each of them; drop or detach by hand what may go, then undo again.",
+        details="\n".join(reasons),
+    )

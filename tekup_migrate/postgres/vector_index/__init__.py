@@ -1,0 +1,21 @@
+"""Vector columns: which index they should have, building it, and measuring what a search finds."""
+
+from tekup_migrate.postgres.vector_index.building import build
+from tekup_migrate.postgres.vector_index.columns import VectorColumn, metric_of, vector_columns
+from tekup_migrate.postgres.vector_index.recommendation import Method, Recommendation, recommend, server_memory
+from tekup_migrate.postgres.vector_index.search import SearchQuality, is_search, measure, measure_function
+
+__all__ = [
+    "Method",
+    "Recommendation",
+    "SearchQuality",
+    "VectorColumn",
+    "build",
+    "is_search",
+    "measure",
+    "measure_function",
+    "metric_of",
+    "recommend",
+    "server_memory",
+    "vector_columns",
+]

@@ -1,0 +1,81 @@
+"""The inventory, the preflight, who is connected, and the positions of sequences."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tekup_migrate.postgres.activity import connected as sessions
+from tekup_migrate.postgres.activity import writes, writing_now, written_between
+from tekup_migrate.postgres.inventory import inventory
+from tekup_migrate.postgres.preflight import preflight
+from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.comparison import TableMove
+from tekup_migrate.postgres.transplant import plan_transplant
+from tekup_migrate.postgres.transplant.positions import carry_positions
+from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tests.postgres.transplant.judge import connected
+
+NOTES = Relation("public", "notes")
+
+
+async def test_the_inventory_counts_rows_and_tells_row_security(source_database: SupabaseDatabase) -> None:
+    async with connected(source_database) as connection:
+        await connection.execute("CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)")
+        await connection.execute('CREATE TABLE public."B [x]" (); ALTER TABLE public."B [x]" ENABLE ROW LEVEL SECURITY')
+        found = await inventory(connection)
+    assert [(t.name, t.rows, t.counted, t.row_security) for t in found] == [
+        ("B [x]", 0, True, True),
+        ("notes", 2, True, False),
+    ]
+    assert found[1].bytes > 0
+
+
+async def test_preflight_says_when_there_is_no_room_and_what_is_older(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    async with connected(source_database) as there, connected(target_database) as here:
+        await there.execute("CREATE TABLE public.notes AS SELECT n AS id FROM generate_series(1, 1000) AS n")
+        for connection in (there, here):
+            await connection.execute("SET statement_timeout = 0")
+        generous = {f.subject: f for f in await preflight(there, here, [NOTES], disk_limit_bytes=1 << 40)}
+        tight = {f.subject: f for f in await preflight(there, here, [NOTES], disk_limit_bytes=1 << 20)}
+        unknown = {f.subject: f for f in await preflight(there, here, [NOTES])}
+        backwards = {f.subject: f for f in await preflight(here, there, [])}
+        await here.execute("SET statement_timeout = '2min'")
+        slow = {f.subject: f for f in await preflight(there, here, [NOTES])}
+    assert all(f.holds for f in generous.values())
+    assert tight["room on the target"].holds is False
+    assert unknown["room on the target"].holds is None
+    assert backwards["server versions"].holds is False
+    assert slow["statement_timeout on the target"].holds is False
+
+
+async def test_it_is_seen_who_is_connected_and_who_writes(source_database: SupabaseDatabase) -> None:
+    worker = await source_database.connect(application_name="notes-worker")
+    try:
+        async with connected(source_database) as connection:
+            await connection.execute("CREATE TABLE public.notes (id int)")
+            first = await writes(connection, [NOTES])
+            assert "notes-worker" in {entry.application for entry in await sessions(connection)}
+            async with worker.transaction():
+                await worker.execute("INSERT INTO public.notes VALUES (1), (2)")
+                assert await writing_now(connection, [NOTES]) == ("notes-worker",)
+            await worker.execute("SELECT pg_stat_force_next_flush()")
+            await asyncio.sleep(0.1)
+            (change,) = written_between(first, await writes(connection, [NOTES]))
+            assert change.inserted == 2
+    finally:
+        await worker.close()
+
+
+async def test_a_sequence_that_stands_alone_goes_on_where_the_source_stands_and_never_back(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    schema = "CREATE SEQUENCE public.number; CREATE TABLE public.notes (id int DEFAULT nextval('public.number'))"
+    async with connected(source_database) as there, connected(target_database) as here:
+        await there.execute(schema + "; SELECT setval('public.number', 41)")
+        await here.execute(schema)
+        items = (await plan_transplant(there, here, [TableMove(NOTES, NOTES)])).items
+        assert await carry_positions(there, here, items) == 1
+        assert await here.fetchval("SELECT nextval('public.number')") == 42
+        assert await carry_positions(there, here, items) == 0
