@@ -30,6 +30,7 @@ from screens.log import LogScreen
 from screens.navigation import Navigation
 from screens.operator import WizardOperator
 from screens.palette import WizardCommands
+from screens.phase import PhaseScreen
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
 from screens.wording import one_line
@@ -136,7 +137,8 @@ class WizardApp(App[int]):
     def stopped(self, outcome: Outcome) -> None:
         """Say what state everything is in."""
         self._interrupted = False
-        self.announce("\n".join(standing(self.desk.board)), title=outcome.ending.value.capitalize())
+        state = "" if isinstance(self.screen, PhaseScreen) else "\n".join(standing(self.desk.board))
+        self.announce(state or "Nothing is running now.", title=outcome.ending.value.capitalize())
 
     def rested(self, advice: str) -> None:
         """Go back to the hub with the advice."""
@@ -171,6 +173,7 @@ class WizardApp(App[int]):
 
     def announce(self, text: str, *, title: str = "") -> None:
         """Show a short notice that goes away by itself."""
+        self.clear_notifications()
         self.notify(text, title=title, markup=False, timeout=8)
 
     # What the operator asks for ------------------------------------------------------------------------
