@@ -31,6 +31,7 @@ from screens.navigation import Navigation
 from screens.operator import WizardOperator
 from screens.palette import WizardCommands
 from screens.phase import PhaseScreen
+from screens.signals import on_end_signals
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
 from screens.wording import one_line
@@ -76,7 +77,9 @@ class WizardApp(App[int]):
         conductor = Conductor(
             plan=plan, opening=opening, operator=operator, board=board, stage=self, report_file=report_file
         )
-        self.desk = Desk(plan=plan, rehearsal=rehearsal, board=board, conductor=conductor, report_file=report_file)
+        self.desk = Desk(
+            given_plan=plan, rehearsal=rehearsal, board=board, conductor=conductor, report_file=report_file
+        )
         self.navigation = Navigation(self, self.desk)
         self.opening_key = ""
         self.farewell = ""
@@ -92,6 +95,7 @@ class WizardApp(App[int]):
     async def on_mount(self) -> None:
         """Show the start screen, and open the sitting once it is painted."""
         self._signs.begin()
+        on_end_signals(self._stop_at_once)
         await self.push_screen(StartScreen(self.desk))
         self.set_interval(1 / _PAINTS_A_SECOND, self._tick)
         self.call_after_refresh(self._begin)

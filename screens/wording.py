@@ -38,7 +38,7 @@ def clock(seconds: float) -> str:
 
 def lasted(seconds: float) -> str:
     """Return a short duration: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``1 h 02 min``."""
-    if seconds < 10:
+    if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
