@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
@@ -35,13 +36,13 @@ from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
 from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 
 Emit = Callable[[Event], None]
 _ATTEMPTS = 4
 
 
-async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
+async def reconcile(
     source: Side,
     target: Side,
     move: TableMove,
@@ -74,7 +75,7 @@ async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         async with source.snapshot() as snapshot:
@@ -242,7 +243,7 @@ class _Reconcile:
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         report = self._reporter(chunk)
         for attempt in range(_ATTEMPTS):
@@ -276,7 +277,7 @@ class _Reconcile:
                 await self._together(walk)
 
     async def _together(self, walk: _Pass) -> None:
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         chunks, walk.deferred = walk.deferred, []
         whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)
