@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from screens.widgets.choice import Choice
 from screens.widgets.room import Room, is_cramped
+from screens.wording import counted
 
 T = TypeVar("T")
 
@@ -152,7 +153,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         body = self.query_one("#body", VerticalScroll)
         hidden = round(body.max_scroll_y - body.scroll_y)
         above = round(body.scroll_y)
-        parts = [f"▲ {above} lines"] if above else []
-        parts += [f"▼ {hidden} more lines, PgDn"] if hidden else []
+        parts = [f"▲ {counted(above, 'line')} above, PgUp"] if above else []
+        parts += [f"▼ {counted(hidden, 'more line')}, PgDn"] if hidden else []
         more = self.query_one("#more", Static)
         more.update(Content("   ".join(parts)))

@@ -45,9 +45,7 @@ class StopWriters(Step):
         found, written = await self._look(context)
         app = context.plan.apps[self.app]
         lines = [app.writers.stop, "", *(f"Connected: {client}" for client in found), *map(_line, written)]
-        await attest(
-            context, id=self.id, title=self.title, instruction="\n".join(lines), address=app.writers.address
-        )
+        await attest(context, id=self.id, title=self.title, instruction="\n".join(lines), address=app.writers.address)
         context.memory.remember(self.id, b"attested")
 
     async def verify(self, context: Context) -> Evidence:

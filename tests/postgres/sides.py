@@ -125,7 +125,8 @@ async def _rows(database: SupabaseDatabase, table: str) -> list[str]:
     connection = await database.connect()
     try:
         await connection.execute(
-            "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'"
+            "SET extra_float_digits = 3; SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; "
+            "SET IntervalStyle = 'postgres'; SET bytea_output = 'hex'"
         )
         # The columns may be in another order on the other side.
         names = await connection.fetch(

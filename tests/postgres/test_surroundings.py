@@ -20,7 +20,9 @@ NOTES = Relation("public", "notes")
 
 async def test_the_inventory_counts_rows_and_tells_row_security(source_database: SupabaseDatabase) -> None:
     async with connected(source_database) as connection:
-        await connection.execute("CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)")
+        await connection.execute(
+            "CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)"
+        )
         await connection.execute('CREATE TABLE public."B [x]" (); ALTER TABLE public."B [x]" ENABLE ROW LEVEL SECURITY')
         found = await inventory(connection)
     assert [(t.name, t.rows, t.counted, t.row_security) for t in found] == [
