@@ -122,7 +122,7 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
             tables = await work.run(connection)
             await connection.close()
             manifest = await work.complete(tables, started)
-            await asyncio.to_thread(finish, partial, folder)
+            await _to_the_end(asyncio.create_task(asyncio.to_thread(finish, partial, folder)))
     listen(Ran(kind="file", text=f"{len(manifest.files)} files, {manifest.bytes:,} bytes", where=str(folder)))
     return manifest
 
@@ -276,6 +276,15 @@ class _Dump:
         (self.partial / INSTRUCTIONS).write_text(instructions, encoding="utf-8", newline="\n")
         clear_note(self.partial)
         return await asyncio.to_thread(write_manifest, self.partial, manifest)
+
+
+async def _to_the_end(task: asyncio.Task[None]) -> None:
+    """Await a task that must not be left half-way: a cancellation waits for its end."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _first_failure(*tasks: asyncio.Task[Any]) -> None:

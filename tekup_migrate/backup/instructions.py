@@ -111,8 +111,9 @@ _RESTORE = f"""## 3. Restore
 `public` exists in every database, so its creation is taken out of the list first:
 
 ```sh
-pg_restore -l {ARCHIVE} | grep -v ' SCHEMA - public ' > restore.list
-pg_restore --exit-on-error --jobs=2 --use-list=restore.list --no-password --dbname="$PGDATABASE" {ARCHIVE}
+list=$(mktemp)
+pg_restore -l {ARCHIVE} | grep -v ' SCHEMA - public ' > "$list"
+pg_restore --exit-on-error --jobs=2 --use-list="$list" --no-password --dbname="$PGDATABASE" {ARCHIVE}
 ```
 
 If you are no superuser (on Supabase you are not), add `--no-owner`, and leave out the grants that only a superuser
@@ -121,7 +122,7 @@ may set: `grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL '` instead of the one 
 If the server is older than Postgres 17 and stops at `transaction_timeout`, use this (it leaves that one setting out):
 
 ```sh
-pg_restore --use-list=restore.list -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1
+pg_restore --use-list="$list" -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1
 ```
 
 One table alone, into a database that does not have it{{first}}

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
+from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major, expected_seconds
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
 from tekup_migrate.errors import MigrationError, PauseRequested
@@ -118,6 +118,7 @@ async def test_a_damaged_backup_is_not_restored_at_all(
 async def test_the_drill_uses_the_oldest_embedded_server_that_the_archive_fits(ledger: Ledger, root: Path) -> None:
     manifest = Manifest.load(await backed_up(ledger, root))
     assert drill_major(manifest) == 16
+    assert 5 <= expected_seconds(manifest) < 60
     assert drill_major(msgspec.structs.replace(manifest, server_version="17.4")) == 18
     assert drill_major(msgspec.structs.replace(manifest, server_version="15.1")) == 16
 

@@ -61,7 +61,7 @@ async def test_a_pg_restore_that_stops_in_the_middle_is_rolled_back(ledger: Ledg
 @pytest.mark.skipif(sys.platform == "win32", reason="a program of the test's own, as a script")
 @pytest.mark.parametrize("code", [0, 1])
 async def test_complete_statements_of_a_pg_restore_that_failed_are_rolled_back(
-    ledger: Ledger, root: Path, tmp_path: Path, code: int
+    ledger: Ledger, tmp_path: Path, code: int
 ) -> None:
     real = await embedded_programs(16)
     # A stand-in, because the real one cannot be made to fail exactly between two statements.
