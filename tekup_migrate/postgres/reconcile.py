@@ -41,7 +41,7 @@ Emit = Callable[[Event], None]
 _ATTEMPTS = 4
 
 
-async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
+async def reconcile(
     source: Side,
     target: Side,
     move: TableMove,
@@ -74,7 +74,7 @@ async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         async with source.snapshot() as snapshot:
@@ -146,14 +146,15 @@ class _Reconcile:
         self, pair: TablePair, *, empty: bool, write: bool
     ) -> tuple[_Pass | None, tuple[NaturalKeyClash, ...]]:
         """Look before writing where rows could be lost; a pass is returned when it is the last word."""
-        clashes: tuple[NaturalKeyClash, ...] = ()
-        if not empty and self.policy is not Policy.OURS:
-            clashes = await self._clashes(pair)
-        blocked = bool(clashes) and self.policy is not Policy.SOURCE
-        if write and not blocked and (empty or self.policy is not Policy.REFUSE):
+        if write and (empty or self.policy.source_wins):
             return None, ()
+        if write and self.policy is not Policy.REFUSE:
+            clashes = await self._clashes(pair)
+            return (await self._walk(pair, writer=None, empty=empty), clashes) if clashes else (None, ())
         walk = await self._walk(pair, writer=None, empty=empty)
-        if write and not blocked and not walk.tally.conflicts:
+        differs = walk.tally.conflicts or walk.tally.only_source
+        clashes = await self._clashes(pair) if differs and not empty and self.policy is not Policy.OURS else ()
+        if write and not clashes and not walk.tally.conflicts:
             return None, ()
         return walk, clashes
 
@@ -242,7 +243,7 @@ class _Reconcile:
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         report = self._reporter(chunk)
         for attempt in range(_ATTEMPTS):
@@ -276,7 +277,7 @@ class _Reconcile:
                 await self._together(walk)
 
     async def _together(self, walk: _Pass) -> None:
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         chunks, walk.deferred = walk.deferred, []
         whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)
