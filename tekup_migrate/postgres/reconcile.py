@@ -264,6 +264,8 @@ class _Reconcile:
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
         """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
+        # Whoever took the key may have written to a table that was empty when we began.
+        walk.work.empty = False
         while walk.deferred:
             waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
             for chunk in waiting:
