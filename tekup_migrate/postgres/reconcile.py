@@ -147,14 +147,15 @@ class _Reconcile:
         self, pair: TablePair, *, empty: bool, write: bool
     ) -> tuple[_Pass | None, tuple[NaturalKeyClash, ...]]:
         """Look before writing where rows could be lost; a pass is returned when it is the last word."""
-        clashes: tuple[NaturalKeyClash, ...] = ()
-        if not empty and self.policy is not Policy.OURS:
-            clashes = await self._clashes(pair)
-        blocked = bool(clashes) and self.policy is not Policy.SOURCE
-        if write and not blocked and (empty or self.policy is not Policy.REFUSE):
+        if write and (empty or self.policy.source_wins):
             return None, ()
+        if write and self.policy is not Policy.REFUSE:
+            clashes = await self._clashes(pair)
+            return (await self._walk(pair, writer=None, empty=empty), clashes) if clashes else (None, ())
         walk = await self._walk(pair, writer=None, empty=empty)
-        if write and not blocked and not walk.tally.conflicts:
+        differs = walk.tally.conflicts or walk.tally.only_source
+        clashes = await self._clashes(pair) if differs and not empty and self.policy is not Policy.OURS else ()
+        if write and not clashes and not walk.tally.conflicts:
             return None, ()
         return walk, clashes
 
@@ -264,6 +265,8 @@ class _Reconcile:
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
         """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
+        # Whoever took the key may have written to a table that was empty when we began.
+        walk.work.empty = False
         while walk.deferred:
             waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
             for chunk in waiting:
