@@ -85,6 +85,7 @@ async def measure(
     vectors = await sample_vectors(connection, column, samples)
     if not vectors:
         return None
+    await _send_vectors_as_text(connection, column)
     query = _query(column, metric, halfvec=halfvec)
     exact_query = _query(column, metric, halfvec=False)
     async with _planned(connection, {"enable_indexscan": "off", "enable_bitmapscan": "off"}):
@@ -119,6 +120,7 @@ async def measure_function(
     vectors = await sample_vectors(connection, column, samples)
     if call is None or not vectors:
         return None
+    await _send_vectors_as_text(connection, column)
     # The app's sessions have the role's own search_path, which a function's body may rely on; ours is empty.
     path = {"search_path": await connection.fetchval(_DEFAULT_PATH)}
     async with _planned(connection, path):
@@ -144,18 +146,20 @@ def is_search(function: Function) -> bool:
 
 
 async def search_call(connection: asyncpg.Connection, function: Function) -> str | None:
-    """Return a query that calls a search function with ``$1`` as the vector's text, or None where it cannot be."""
+    """Return a query that calls a search function with ``$1`` as the vector, or None where it cannot be."""
     name = Relation(function.key.schema, function.key.name).sql
     arguments = await connection.fetch(_ARGUMENTS, f"{name}({function.key.arguments})")
     parts = []
     for place, argument in enumerate(arguments):
-        value = f"$1::text::{argument['type']}" if place == 0 else _guess(argument["name"], argument["type"])
+        value = f"$1::{argument['type']}" if place == 0 else _guess(argument["name"], argument["type"])
         if value is None and argument["optional"]:
             break
         if value is None:
             return None
         parts.append(value)
-    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {name}({', '.join(parts)}) AS r LIMIT {NEIGHBOURS}"
+    call = f"{name}({', '.join(parts)})"
+    # What a function calls its rows' key is its own affair: a row is known by all that it says.
+    return f"SELECT md5(to_jsonb(r)::text) AS id, 0::float8 AS distance FROM {call} AS r LIMIT {NEIGHBOURS}"
 
 
 def _guess(name: str, type_: str) -> str | None:
@@ -179,13 +183,20 @@ async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, s
     return [row["vector"] for row in await connection.fetch(query, samples)]
 
 
+async def _send_vectors_as_text(connection: asyncpg.Connection, column: VectorColumn) -> None:
+    """Let a vector be a parameter, read once per search; a cast in the query would be read once per row."""
+    for name in ("vector", "halfvec"):
+        await connection.set_type_codec(name, schema=column.extension_schema, encoder=str, decoder=str, format="text")
+
+
 def _query(column: VectorColumn, metric: str, *, halfvec: bool) -> str:
     schema, name = quote_ident(column.extension_schema), quote_ident(column.column)
     type_ = "halfvec" if halfvec or column.type == "halfvec" else "vector"
     cast = f"{schema}.{type_}({column.dimensions})"
     subject = f"({name}::{cast})" if halfvec else name
-    distance = f"{subject} OPERATOR({schema}.{METRICS[metric]}) $1::text::{cast}"
-    return f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql} ORDER BY {distance} LIMIT {NEIGHBOURS}"
+    distance = f"{subject} OPERATOR({schema}.{METRICS[metric]}) $1::{schema}.{type_}"
+    rows = f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql}"
+    return f"{rows} ORDER BY {distance} LIMIT {NEIGHBOURS}"
 
 
 @asynccontextmanager
