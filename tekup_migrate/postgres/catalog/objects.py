@@ -187,7 +187,7 @@ class RangeType(CatalogObject):
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence(CatalogObject):
-    """A sequence; ``owned_by`` is a table's schema, name and column, and ``identity`` says it belongs to that column."""
+    """A sequence; ``owned_by`` is a table's schema, name and column, ``identity`` whether it is that column's identity."""
 
     options: SequenceOptions
     persistence: str

@@ -3,7 +3,13 @@
 from tekup_migrate.postgres.vector_index.building import build
 from tekup_migrate.postgres.vector_index.columns import VectorColumn, metric_of, vector_columns
 from tekup_migrate.postgres.vector_index.recommendation import Method, Recommendation, recommend, server_memory
-from tekup_migrate.postgres.vector_index.search import SearchQuality, is_search, measure, measure_function
+from tekup_migrate.postgres.vector_index.search import (
+    SearchQuality,
+    is_search,
+    measure,
+    measure_function,
+    measure_written_plan,
+)
 
 __all__ = [
     "Method",
@@ -14,6 +20,7 @@ __all__ = [
     "is_search",
     "measure",
     "measure_function",
+    "measure_written_plan",
     "metric_of",
     "recommend",
     "server_memory",

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tekup_migrate.postgres.catalog.objects import Function
 from tekup_migrate.postgres.quoting import Relation, quote_ident
@@ -112,6 +112,38 @@ async def measure_function(
     )
 
 
+async def measure_written_plan(
+    connection: asyncpg.Connection,
+    column: VectorColumn,
+    *,
+    lists: int = 100,
+    metric: str = "cosine",
+    rows: int = 20_000,
+) -> SearchQuality | None:
+    """Measure what an ivfflat index that is created before the load would have found, in a table that is gone after.
+
+    Args:
+        connection: to the side that has the rows.
+        column: the loaded column; up to ``rows`` of its vectors are copied to the temporary table.
+        lists: the written index's parameter.
+        metric: its distance.
+        rows: how many vectors to load at most.
+    """
+    schema, name = quote_ident(column.extension_schema), quote_ident(column.column)
+    scratch = structs.replace(column, relation_schema="pg_temp", table="written_plan")
+    type_ = f"{schema}.{column.type}({column.dimensions})"
+    index = f"USING ivfflat ({name} {schema}.{column.type}_{metric}_ops) WITH (lists = {lists})"
+    await connection.execute(f"CREATE TEMPORARY TABLE written_plan ({name} {type_})")
+    try:
+        await connection.execute(f"CREATE INDEX ON {scratch.relation.sql} {index}")
+        vectors = f"SELECT {name} FROM {column.relation.sql} WHERE {name} IS NOT NULL LIMIT {rows}"
+        await connection.execute(f"INSERT INTO {scratch.relation.sql} {vectors}")
+        await connection.execute(f"ANALYZE {scratch.relation.sql}")
+        return await measure(connection, scratch, metric=metric)
+    finally:
+        await connection.execute(f"DROP TABLE {scratch.relation.sql}")
+
+
 def is_search(function: Function) -> bool:
     """Whether a function looks like a search: a vector first, rows out."""
     first = function.argument_types[0] if function.argument_types else ""
@@ -131,7 +163,8 @@ async def search_call(connection: asyncpg.Connection, function: Function) -> str
         if value is None:
             return None
         parts.append(value)
-    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {name}({', '.join(parts)}) AS r LIMIT {NEIGHBOURS}"  # noqa: S608
+    call = f"{name}({', '.join(parts)})"
+    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {call} AS r LIMIT {NEIGHBOURS}"
 
 
 def _guess(name: str, type_: str) -> str | None:
@@ -150,7 +183,7 @@ async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, s
     hashed = f"hashtextextended({name}::text, 0)"
     query = f"""
         SELECT {name}::text AS vector FROM {column.relation.sql} WHERE {name} IS NOT NULL ORDER BY {hashed} LIMIT $1
-    """  # noqa: S608 - quoted
+    """
     return [row["vector"] for row in await connection.fetch(query, samples)]
 
 
@@ -160,7 +193,8 @@ def _query(column: VectorColumn, metric: str, *, halfvec: bool) -> str:
     cast = f"{schema}.{type_}({column.dimensions})"
     subject = f"({name}::{cast})" if halfvec else name
     distance = f"{subject} OPERATOR({schema}.{METRICS[metric]}) $1::text::{cast}"
-    return f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql} ORDER BY {distance} LIMIT {NEIGHBOURS}"  # noqa: S608
+    nearest = f"FROM {column.relation.sql} ORDER BY {distance} LIMIT {NEIGHBOURS}"
+    return f"SELECT ctid::text AS id, {distance} AS distance {nearest}"
 
 
 @asynccontextmanager
