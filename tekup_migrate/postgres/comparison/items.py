@@ -252,8 +252,9 @@ class _Comparing:
         there = self._taken(found)
         if there is None:
             return Disposition.MOVES, self._about_roles(found), ""
-        if there is found:
-            return Disposition.EQUAL, "", ""
+        rebuilt = self._rebuilt(found, there)
+        if there is found or rebuilt:
+            return Disposition.EQUAL, "vector indexes are chosen anew for the target" if rebuilt else "", ""
         wanted = definition(found, self.names, self.source_identities)
         has = definition(there, Naming(), self.target_identities)
         if wanted == has and there.key.kind is found.key.kind:
@@ -274,6 +275,13 @@ class _Comparing:
                 settled = (there.comment, there.statistics) == (found.comment, found.statistics)
                 return found if settled else None
         return there
+
+    def _rebuilt(self, found: CatalogObject, there: CatalogObject) -> bool:
+        """Whether both are vector indexes of the same table: kind and parameters follow the target's rows."""
+        if not isinstance(found, Index) or not isinstance(there, Index):
+            return False
+        table = self.names.relation(found.key.schema, found.table)[1]
+        return found.finds_vectors and there.finds_vectors and there.table == table
 
     def _name_only(self, found: CatalogObject) -> tuple[Disposition, str, str]:
         there = self._taken(found)

@@ -35,7 +35,6 @@ from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, 
 if TYPE_CHECKING:
     import asyncpg
 
-VECTOR_METHODS = frozenset({"ivfflat", "hnsw"})
 _WITHOUT_OWNER = frozenset(
     {Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.TRIGGER, Kind.RULE, Kind.POLICY, Kind.PUBLICATION,
      Kind.EXTENSION}
@@ -121,7 +120,9 @@ class _Planning:
         self.needs = creation_needs(self.objects, source.needs)
 
     def plan(self) -> TransplantPlan:
-        vectors = [i for i in self.objects.values() if isinstance(i, Index) and i.method in VECTOR_METHODS]
+        carried = self.comparison.with_disposition(Disposition.MOVES, Disposition.EQUAL)
+        indexes = (self.source.get(item.key, Index) for item in carried)
+        vectors = [index for index in indexes if index is not None and index.finds_vectors]
         early = self._early()
         late = frozenset(self.objects) - early - {index.key for index in vectors}
         floor, remarks = floor_policies(self.target, self.moves, self.comparison, self.source)

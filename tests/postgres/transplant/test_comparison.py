@@ -22,6 +22,7 @@ from tekup_migrate.postgres.comparison import (
 )
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import Created, TransplantPlan, apply_after, apply_before, plan_transplant, undo
+from tekup_migrate.postgres.vector_index import Method, build, recommendations
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
 from tests.postgres.transplant.judge import connected, dump
 from tests.servers import SharedServer
@@ -346,6 +347,26 @@ async def test_what_cannot_be_moved_is_refused_in_words(
     with pytest.raises(MigrationError) as refusal:
         await planned(source_database, target_database)
     assert reason in refusal.value.happened
+
+
+async def test_a_vector_index_that_was_built_otherwise_is_no_conflict_when_it_is_planned_again(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    index = "CREATE INDEX documents_embedding ON public.documents USING ivfflat (embedding extensions.vector_l2_ops)"
+    await run(source_database, SOURCE + index)
+    plan = await planned(source_database, target_database)
+    assert [index.key.name for index in plan.vector_indexes] == ["documents_embedding"]
+    await applied(target_database, plan)
+    async with connected(target_database) as here:
+        vectors = "SELECT 'local', ARRAY[n, 1, 2]::extensions.vector FROM generate_series(1, 6000) AS n"
+        await here.execute("INSERT INTO public.app_documents (source, embedding) " + vectors)
+        (chosen,) = await recommendations(here, plan, [MOVE.target])
+        assert (chosen.method, chosen.metric, chosen.name) == (Method.HNSW, "l2", "app_documents_embedding")
+        await build(here, chosen, record=lambda _: None, listen=lambda _: None)
+    again = await planned(source_database, target_database)
+    assert not again.conflicts
+    assert again.after == ()
+    assert [index.key.name for index in again.vector_indexes] == ["documents_embedding"]
 
 
 async def test_a_missing_extension_is_installed_where_the_target_keeps_extensions(
