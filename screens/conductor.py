@@ -7,13 +7,15 @@ It owns the life of the run, so that no screen does. What it needs from whoever 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from screens.board import Board
 from screens.wording import clock
-from tekup_migrate.errors import MigrationError
+from tekup_migrate.errors import JournalError, MigrationError
 from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
@@ -79,6 +81,7 @@ class Conductor:
         stance: what it is doing.
         sitting: the open sitting, None before and after.
         leaving: whether the sitting is to be closed as soon as nothing runs.
+        redact: removes every secret that this sitting held from a text.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class Conductor:
         self.stance = Stance.OPENING
         self.sitting: Sitting | None = None
         self.leaving = False
+        self.redact: Callable[[str], str] = str
         self._plan = plan
         self._opening = opening
         self._operator = operator
@@ -109,19 +113,27 @@ class Conductor:
             MigrationError: the sitting could not be opened.
         """
         async with self._opening(self._operator, self._board.take) as sitting:
+            self.redact = sitting.context.redact
             self.sitting = sitting
-            self._recall(sitting)
-            self.stance = Stance.RESTING
-            self._stage.opened()
-            while not self.leaving:
-                await self._wish.wait()
-                self._wish.clear()
-                if not self.leaving:
-                    await self._advance(sitting)
-            self.stance = Stance.CLOSING
-            self._stage.closing()
-            self._write_report(sitting)
-        self.sitting = None
+            try:
+                await self._hold(sitting)
+            finally:
+                # Nobody may read the journal once it is closed, whatever ended the sitting.
+                self.sitting = None
+                self.stance = Stance.CLOSING
+
+    async def _hold(self, sitting: Sitting) -> None:
+        """Do what is wished until the operator leaves."""
+        self._recall(sitting)
+        self.stance = Stance.RESTING
+        self._stage.opened()
+        while not self.leaving:
+            await self._wish.wait()
+            self._wish.clear()
+            if not self.leaving:
+                await self._advance(sitting)
+        self._stage.closing()
+        self._write_report(sitting)
 
     def start(self) -> None:
         """Start the run, or let it go on from where it stands."""
@@ -166,8 +178,10 @@ class Conductor:
 
     def count_time(self) -> None:
         """Put the time that the journal has counted on the board."""
+        # The clock is not worth a crash: the run itself meets a journal that fails, and says so.
         if self.sitting is not None:
-            self._board.seconds = self.sitting.journal.seconds_by_phase(self.sitting.run.id)
+            with suppress(JournalError):
+                self._board.seconds = self.sitting.journal.seconds_by_phase(self.sitting.run.id)
 
     def _recall(self, sitting: Sitting) -> None:
         self.refresh()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.sitting import Sitting
 
 
-def as_error(defect: Exception, sitting: Sitting | None) -> MigrationError:
+def as_error(defect: Exception, redact: Callable[[str], str]) -> MigrationError:
     """Return what to tell the operator; the traceback is in the details, redacted, without local variables."""
     details = "".join(traceback.format_exception(defect))
     return MigrationError(
@@ -17,5 +17,5 @@ def as_error(defect: Exception, sitting: Sitting | None) -> MigrationError:
         unchanged="Every finished step is kept in the journal. The step that was running is not taken as done: "
         "the world is looked at before it goes on.",
         remedy="Start tekup-migrate again and resume. If it happens again, report the details.",
-        details=sitting.context.redact(details) if sitting is not None else details,
+        details=redact(details),
     )

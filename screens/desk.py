@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from screens.board import Board
-from screens.conductor import Conductor
+from screens.conductor import Conductor, Stance
+from tekup_migrate.errors import JournalError
+from tekup_migrate.journal import Entry
 from tekup_migrate.plan import Plan
 from tekup_migrate.steps import Step
 
@@ -16,24 +18,38 @@ class Desk:
     """What every screen works with.
 
     Attributes:
-        plan: the consolidation.
+        given_plan: the consolidation as the command line read it.
         rehearsal: whether everything is thrown away afterwards.
         board: what is known of the run now.
         conductor: starts, pauses and ends the run.
         report_file: where the JSON report goes, if anywhere.
     """
 
-    plan: Plan
+    given_plan: Plan
     rehearsal: bool
     board: Board
     conductor: Conductor
     report_file: Path | None
+
+    @property
+    def plan(self) -> Plan:
+        """The consolidation; a rehearsal's own has the paths and addresses of its own world."""
+        sitting = self.conductor.sitting
+        return sitting.plan if sitting is not None else self.given_plan
 
     def step(self, step_id: str) -> Step | None:
         """Return a step of the open run by its id."""
         sitting = self.conductor.sitting
         steps = sitting.runner.steps if sitting is not None else ()
         return next((step for step in steps if step.id == step_id), None)
+
+    def latest(self) -> dict[str, Entry] | None:
+        """Return each step's latest journal entry, or None where the journal cannot be read now."""
+        sitting = self.conductor.sitting
+        try:
+            return sitting.journal.latest(sitting.run.id) if sitting is not None else None
+        except JournalError:
+            return None
 
     def reports(self) -> tuple[Path, ...]:
         """Return the documents that this run has written."""
@@ -59,7 +75,9 @@ class Desk:
         return reason() if reason else ""
 
     def _unless_open(self) -> str:
-        return "" if self.conductor.sitting is not None else "The run is still being opened."
+        if self.conductor.sitting is not None:
+            return ""
+        return "The run is still being opened." if self.conductor.stance is Stance.OPENING else "The run is closed."
 
 
 def _no_rollback() -> str:

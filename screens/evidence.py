@@ -35,11 +35,10 @@ class EvidenceScreen(FramedScreen):
 
     def paint_centre(self) -> None:
         """Show the journal's account anew when something happened."""
-        sitting = self.desk.conductor.sitting
-        if sitting is None or self._version == self.desk.board.version:
+        latest = self.desk.latest()
+        if latest is None or self._version == self.desk.board.version:
             return
         self._version = self.desk.board.version
-        latest = sitting.journal.latest(sitting.run.id)
         steps = self.desk.board.steps.values()
         parts = [_account(status, latest[status.id]) for status in steps if status.id in latest]
         nothing = Content.styled("Nothing is proved yet. Evidence appears here as steps end.", "dim")

@@ -39,11 +39,10 @@ class FinalScreen(FramedScreen):
 
     def paint_centre(self) -> None:
         """Judge the criteria anew when something happened."""
-        sitting = self.desk.conductor.sitting
-        if sitting is None or self._version == self.desk.board.version:
+        latest = self.desk.latest()
+        if latest is None or self._version == self.desk.board.version:
             return
         self._version = self.desk.board.version
-        latest = sitting.journal.latest(sitting.run.id)
         judged = judge(self.desk.plan, latest)
         lines: list[Content] = []
         for number, criterion in enumerate(judged, 1):

@@ -79,9 +79,9 @@ class SecretDialog(Dialog[Secret | None]):
         else:
             self.query_one("#hint", Static).update(Content.styled("Nothing was typed.", "bold $text-warning"))
 
-    @on(Choice.Taken)
-    def _take(self, message: Choice.Taken) -> None:
-        if message.choice.name == "take":
+    def take(self, name: str) -> None:
+        """Take a choice that was clicked, or that Enter was pressed on."""
+        if name == "take":
             self._use()
         else:
             self.action_withdraw()

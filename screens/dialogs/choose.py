@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
@@ -51,9 +51,8 @@ class ChooseDialog(Dialog[str]):
         if event.character and event.character.isdecimal():
             self._choose(int(event.character))
 
-    @on(Choice.Taken)
-    def _take(self, message: Choice.Taken) -> None:
-        name = message.choice.name or ""
+    def take(self, name: str) -> None:
+        """Take a choice that was clicked, or that Enter was pressed on."""
         if name == "cancel":
             self.action_withdraw()
         else:

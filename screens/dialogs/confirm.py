@@ -108,10 +108,10 @@ class ConfirmDialog(Dialog[Reply]):
         elif self._destructive and event.character == self._key.lower():
             self._hint(f"Hold Shift: the capital letter {self._key} goes ahead.")
 
-    @on(Choice.Taken)
-    def _take(self, message: Choice.Taken) -> None:
-        actions = {"cancel": self.action_withdraw, "proceed": self._proceed, "skip": self._skip}
-        actions[message.choice.name or "cancel"]()
+    def take(self, name: str) -> None:
+        """Take a choice that was clicked, or that Enter was pressed on."""
+        actions = {"proceed": self._proceed, "skip": self._skip}
+        actions.get(name, self.action_withdraw)()
 
     def _proceed(self) -> None:
         if reason := self._why_not():

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar, Generic, TypeVar
 
-from textual import events
+from textual import events, on
 from textual._time import get_time
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
 
+from screens.widgets.choice import Choice
 from screens.widgets.room import Room, is_cramped
+from screens.wording import counted
 
 T = TypeVar("T")
 
@@ -87,7 +90,16 @@ class Dialog(ModalScreen[T], Generic[T]):
         """Return the choices, Cancel first."""
         return ()
 
-    def hears(self, event: events.Event) -> bool:
+    def take(self, name: str) -> None:
+        """Take the choice of this name; ``cancel`` answers nothing now."""
+        self.action_withdraw()
+
+    @on(Choice.Taken)
+    def _take_if_meant(self, message: Choice.Taken) -> None:
+        if self.hears(message):
+            self.take(message.choice.name or "cancel")
+
+    def hears(self, event: Message) -> bool:
         """Whether the operator can have meant this key, paste or click for this dialog."""
         if is_cramped(self.app.size):
             return False
@@ -141,7 +153,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         body = self.query_one("#body", VerticalScroll)
         hidden = round(body.max_scroll_y - body.scroll_y)
         above = round(body.scroll_y)
-        parts = [f"▲ {above} lines"] if above else []
-        parts += [f"▼ {hidden} more lines, PgDn"] if hidden else []
+        parts = [f"▲ {counted(above, 'line')} above, PgUp"] if above else []
+        parts += [f"▼ {counted(hidden, 'more line')}, PgDn"] if hidden else []
         more = self.query_one("#more", Static)
         more.update(Content("   ".join(parts)))

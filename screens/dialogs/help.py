@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
@@ -49,10 +48,6 @@ class HelpDialog(Dialog[None]):
     def choices(self) -> Iterable[Widget]:
         """Return closing."""
         yield Choice("cancel", "", "Close")
-
-    @on(Choice.Taken)
-    def _close(self) -> None:
-        self.action_withdraw()
 
 
 def help_for(screen: Screen[object], desk: Desk) -> HelpDialog:

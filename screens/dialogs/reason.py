@@ -54,9 +54,9 @@ class ReasonDialog(Dialog[str]):
             hint = Content.styled("A skip needs a reason.", "bold $text-warning")
             self.query_one("#hint", Static).update(hint)
 
-    @on(Choice.Taken)
-    def _take(self, message: Choice.Taken) -> None:
-        if message.choice.name == "skip":
+    def take(self, name: str) -> None:
+        """Take a choice that was clicked, or that Enter was pressed on."""
+        if name == "skip":
             self._skip()
         else:
             self.action_withdraw()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import events, on
+from textual import events
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
@@ -65,13 +65,10 @@ class TroubleDialog(Dialog[tuple[Wayout, str]]):
         name = {"a": "again", "s": "skip", "d": "details"}.get(event.character or "")
         if name:
             event.stop()
-            self._act(name)
+            self.take(name)
 
-    @on(Choice.Taken)
-    def _take(self, message: Choice.Taken) -> None:
-        self._act(message.choice.name or "cancel")
-
-    def _act(self, name: str) -> None:
+    def take(self, name: str) -> None:
+        """Take a choice by its key, by a click, or by Enter on it."""
         if name == "cancel":
             self.action_withdraw()
         elif name == "details":

@@ -70,6 +70,6 @@ def _access(host: str, port: int, url: ConnectionUrl, password: Secret, tls: dic
 
 
 def _authorities() -> bytes:
-    import certifi  # noqa: PLC0415 - kept out of the start-up of commands that never connect
+    import certifi
 
     return Path(certifi.where()).read_bytes() + b"\n" + SUPABASE_ROOT.read_bytes()

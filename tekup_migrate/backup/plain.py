@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import re
 from pathlib import Path
 
@@ -25,7 +25,7 @@ async def write_plain_sql(archive: Path, file: Path, programs: DumpPrograms, ser
         CommandFailedError: pg_restore cannot read the archive.
     """
     chosen = file.with_name(file.name + ".list")
-    entries = [entry for entry in await entries_of(archive, programs) if not entry.creates_public]
+    entries = [entry for entry in await entries_of(archive, programs) if not entry.creates_schema(("public",))]
     write_list(chosen, entries)
     raw = file.with_name(file.name + ".raw")
     try:
@@ -39,21 +39,22 @@ async def write_plain_sql(archive: Path, file: Path, programs: DumpPrograms, ser
                 remedy="Read the details; often the disk is full.",
                 details=finished.said,
             )
-        _without_unknown_settings(raw, file, server_major)
+        await asyncio.to_thread(_copy_without_unknown_settings, raw, file, server_major)
     finally:
         chosen.unlink(missing_ok=True)
         raw.unlink(missing_ok=True)
 
 
-def _without_unknown_settings(raw: Path, file: Path, server_major: int) -> None:
-    """Copy SQL without the settings at its top that the server does not know; rows are passed on untouched."""
-    unknown = [name for name, since in SETTINGS_SINCE.items() if server_major < since]
-    with raw.open("rb") as source, file.open("wb") as target:
-        head = source.read(_HEAD)
-        for name in unknown:
+def without_unknown_settings(head: bytes, server_major: int) -> bytes:
+    """Return the beginning of pg_restore's SQL without the settings that a server of this version does not know."""
+    for name, since in SETTINGS_SINCE.items():
+        if server_major < since:
             head = re.sub(rb"(?m)^SET %b = [^\n]*\n" % name.encode(), b"", head, count=1)
-        target.write(head)
+    return head
+
+
+def _copy_without_unknown_settings(raw: Path, file: Path, server_major: int) -> None:
+    with raw.open("rb") as source, file.open("wb") as target:
+        target.write(without_unknown_settings(source.read(_HEAD), server_major))
         while piece := source.read(_PIECE):
             target.write(piece)
-        target.flush()
-        os.fsync(target.fileno())

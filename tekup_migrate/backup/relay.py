@@ -247,7 +247,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 def _is_ours(port: int) -> bool:
     """Whether the loopback port belongs to a connection of this process or of one that it started."""
-    import psutil  # noqa: PLC0415 - only needed while a relay runs
+    import psutil
 
     own = psutil.Process(os.getpid())
     for process in (*reversed(own.children(recursive=True)), own):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,27 @@ from tekup_migrate.errors import CommandFailedError
 
 _LINE = re.compile(r"(?P<id>\d+); \d+ \d+ (?P<rest>.+)\Z")
 _LIMIT_SECONDS = 60.0
+_LONG_KINDS = (
+    "MATERIALIZED VIEW DATA",
+    "MATERIALIZED VIEW",
+    "SEQUENCE OWNED BY",
+    "SEQUENCE SET",
+    "TABLE DATA",
+    "TABLE ATTACH",
+    "INDEX ATTACH",
+    "FK CONSTRAINT",
+    "CHECK CONSTRAINT",
+    "ROW SECURITY",
+    "EVENT TRIGGER",
+    "DEFAULT ACL",
+    "FOREIGN TABLE",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "PUBLICATION TABLE",
+    "STATISTICS DATA",
+    "SECURITY LABEL",
+)
+"""Kinds of more than one word (pg_dump.c), those first that begin like a shorter one."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +45,13 @@ class ArchiveEntry:
     rest: str
 
     @property
-    def creates_public(self) -> bool:
-        """Whether it creates the schema ``public``, which every database has."""
-        return self.rest.startswith("SCHEMA - public ")
+    def kind(self) -> str:
+        """What it makes: ``TABLE``, ``TABLE DATA``, ``FK CONSTRAINT`` …."""
+        return next((kind for kind in _LONG_KINDS if self.rest.startswith(f"{kind} ")), self.rest.split(" ")[0])
+
+    def creates_schema(self, names: Collection[str]) -> bool:
+        """Whether it creates one of these schemas."""
+        return any(self.rest.startswith(f"SCHEMA - {name} ") for name in names)
 
 
 async def entries_of(archive: Path, programs: DumpPrograms) -> tuple[ArchiveEntry, ...]:

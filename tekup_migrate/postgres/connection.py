@@ -30,10 +30,11 @@ PINNED_SETTINGS = {
     "bytea_output": "hex",
     "xmlbinary": "base64",
     "lc_monetary": "C",
+    "jit": "off",
     "standard_conforming_strings": "on",
     "search_path": '""',
 }
-"""Settings that change what a value looks like or whether a long statement lives; the same on every connection.
+"""Settings that change what a value looks like or how a statement lives and runs; the same on every connection.
 
 The empty ``search_path`` makes Postgres print every name outside ``pg_catalog`` qualified, and makes us write them so.
 """
@@ -42,7 +43,7 @@ The empty ``search_path`` makes Postgres print every name outside ``pg_catalog``
 @cache
 def tls_context() -> ssl.SSLContext:
     """Return the verifying context for everything but loopback: the public CAs and Supabase's own root."""
-    import certifi  # noqa: PLC0415 - kept out of the start-up of commands that never connect
+    import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_verify_locations(cafile=SUPABASE_ROOT)
@@ -67,7 +68,7 @@ async def connect(
     Raises:
         ConnectionFailedError: with the cause and its cure.
     """
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     _refuse_transaction_pooler(url)
     try:

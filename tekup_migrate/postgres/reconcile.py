@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
-from tekup_migrate.postgres.chunks import Chunk, ChunkSize, plan_chunks
+from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
 from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.keys import KeyRange
@@ -26,24 +28,21 @@ from tekup_migrate.postgres.outcome import (
 )
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.rejections import (
-    FOREIGN_KEY_VIOLATION,
     RETRIED,
-    UNIQUE_VIOLATION,
     explain,
     sqlstate,
 )
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
-from tekup_migrate.postgres.table import TablePair, TableUnfitError, pair, read_table
+from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 
 Emit = Callable[[Event], None]
 _ATTEMPTS = 4
-_DEFERRED = (UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION)
 
 
-async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
+async def reconcile(
     source: Side,
     target: Side,
     move: TableMove,
@@ -76,8 +75,13 @@ async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    async with source.snapshot() as snapshot:
-        return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+    import asyncpg
+
+    try:
+        async with source.snapshot() as snapshot:
+            return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise explain(error, move.target, KeyRange(), where="a server") from error
 
 
 async def read_pair(source: Side, target: Side, move: TableMove) -> TablePair:
@@ -143,14 +147,15 @@ class _Reconcile:
         self, pair: TablePair, *, empty: bool, write: bool
     ) -> tuple[_Pass | None, tuple[NaturalKeyClash, ...]]:
         """Look before writing where rows could be lost; a pass is returned when it is the last word."""
-        clashes: tuple[NaturalKeyClash, ...] = ()
-        if not empty and self.policy is not Policy.OURS:
-            clashes = await self._clashes(pair)
-        blocked = bool(clashes) and self.policy is not Policy.SOURCE
-        if write and not blocked and (empty or self.policy is not Policy.REFUSE):
+        if write and (empty or self.policy.source_wins):
             return None, ()
+        if write and self.policy is not Policy.REFUSE:
+            clashes = await self._clashes(pair)
+            return (await self._walk(pair, writer=None, empty=empty), clashes) if clashes else (None, ())
         walk = await self._walk(pair, writer=None, empty=empty)
-        if write and not blocked and not walk.tally.conflicts:
+        differs = walk.tally.conflicts or walk.tally.only_source
+        clashes = await self._clashes(pair) if differs and not empty and self.policy is not Policy.OURS else ()
+        if write and not clashes and not walk.tally.conflicts:
             return None, ()
         return walk, clashes
 
@@ -163,14 +168,9 @@ class _Reconcile:
         return walk
 
     async def _advance_sequences(self, relation: Relation) -> None:
-        import asyncpg  # noqa: PLC0415
-
-        try:
-            async with self.target.connection() as connection:
-                for statement in await advance_sequences(connection, relation):
-                    self.emit(Ran(kind="sql", text=statement, where=self.target.label))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            raise explain(error, relation, KeyRange()) from error
+        async with self.target.connection() as connection:
+            for statement in await advance_sequences(connection, relation):
+                self.emit(Ran(kind="sql", text=statement, where=self.target.label))
 
     async def _is_empty(self, pair: TablePair) -> bool:
         async with self.target.connection() as connection:
@@ -202,13 +202,26 @@ class _Reconcile:
         return walk
 
     async def _feed(self, pair: TablePair, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
-        async for chunk in plan_chunks(self.snapshot, pair.source, pair.key, size):
-            # Chunks in flight are finished, not thrown away: a pause costs at most a second.
-            if self.gate.pausing:
-                break
-            await queue.put(chunk)
+        async with self._planning(pair) as (snapshot, table):
+            async for chunk in plan_chunks(snapshot, table, pair.key, size):
+                # Chunks in flight are finished, not thrown away: a pause costs at most a second.
+                if self.gate.pausing:
+                    break
+                await queue.put(chunk)
         for _ in range(workers):
             await queue.put(None)
+
+    @asynccontextmanager
+    async def _planning(self, pair: TablePair) -> AsyncIterator[tuple[Snapshot, Table]]:
+        """Cut the larger side into chunks, so that neither side's part of a chunk grows without bounds."""
+        if pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
+            yield self.snapshot, pair.source
+            return
+        async with (
+            self.target.connection() as keeper,
+            keeper.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Snapshot(keeper, ""), pair.target
 
     async def _work(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize) -> None:
         while (chunk := await queue.get()) is not None:
@@ -231,7 +244,7 @@ class _Reconcile:
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         report = self._reporter(chunk)
         for attempt in range(_ATTEMPTS):
@@ -243,14 +256,17 @@ class _Reconcile:
                 state = sqlstate(error)
                 if state in RETRIED and attempt + 1 < _ATTEMPTS:
                     continue
-                report(ChunkState.WAITING if state in _DEFERRED else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
-                if state in _DEFERRED and walk.work.writer is not None:
+                deferred = walk.work.may_wait_for_others(state)
+                report(ChunkState.WAITING if deferred else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
+                if deferred:
                     return None
                 raise explain(error, self.move.target, chunk.part) from error
         raise AssertionError("the last attempt returns or raises")
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
         """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
+        # Whoever took the key may have written to a table that was empty when we began.
+        walk.work.empty = False
         while walk.deferred:
             waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
             for chunk in waiting:
@@ -264,7 +280,7 @@ class _Reconcile:
                 await self._together(walk)
 
     async def _together(self, walk: _Pass) -> None:
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         chunks, walk.deferred = walk.deferred, []
         whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)

@@ -71,9 +71,11 @@ def explain(
     error: asyncpg.PostgresError | asyncpg.InterfaceError | OSError | SourceReadError,
     relation: Relation,
     part: KeyRange,
+    *,
+    where: str = "the target",
 ) -> CopyRefusedError:
-    """Say what a server's error means for the operator."""
-    where = "the source" if isinstance(error, SourceReadError) else "the target"
+    """Say what a server's error means for the operator; ``where`` names the server."""
+    where = "the source" if isinstance(error, SourceReadError) else where
     cause = error.__cause__ if isinstance(error, SourceReadError) and error.__cause__ is not None else error
     state = sqlstate(cause)
     found = _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or (_OTHER if state else _BY_CLASS["08"])

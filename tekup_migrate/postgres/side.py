@@ -36,6 +36,8 @@ class Side:
         self._idle: list[asyncpg.Connection] = []
         self._open: set[asyncpg.Connection] = set()
         self._snapshot: Snapshot | None = None
+        self._snapshot_users = 0
+        self._opening = asyncio.Lock()
 
     @property
     def label(self) -> str:
@@ -77,21 +79,34 @@ class Side:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Snapshot]:
-        """Fix one moment that all connections of this side see until the block ends; blocks may be nested."""
-        if self._snapshot is not None:
+        """Fix one moment that all connections of this side see until the last block ends; blocks may be nested.
+
+        Raises:
+            ConnectionFailedError: a new connection was needed and could not be opened.
+        """
+        async with self._opening:
+            if self._snapshot is None:
+                self._snapshot = await self._fix_moment()
+            self._snapshot_users += 1
+        try:
             yield self._snapshot
-            return
-        async with self._free:
-            keeper = await self._take()
-            try:
-                await keeper.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                name: str = await keeper.fetchval("SELECT pg_catalog.pg_export_snapshot()")
-                self._snapshot = Snapshot(keeper, name)
-                yield self._snapshot
-            finally:
+        finally:
+            self._snapshot_users -= 1
+            if self._snapshot_users == 0:
                 self._snapshot = None
+                self._free.release()
                 # Every one of them may be in a transaction of the snapshot that has just ended.
                 await self.close()
+
+    async def _fix_moment(self) -> Snapshot:
+        await self._free.acquire()
+        try:
+            keeper = await self._take()
+            await keeper.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            return Snapshot(keeper, await keeper.fetchval("SELECT pg_catalog.pg_export_snapshot()"))
+        except BaseException:
+            self._free.release()
+            raise
 
     async def _take(self) -> asyncpg.Connection:
         while self._idle:

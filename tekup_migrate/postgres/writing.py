@@ -22,6 +22,10 @@ _TRIGGERS = """
 _REFERENCED = """
     SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass)
 """
+_REFERS_TO_ITSELF = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
+                   WHERE contype = 'f' AND conrelid = $1::text::regclass AND confrelid = conrelid)
+"""
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
@@ -35,12 +39,14 @@ class WriteMode:
             proved afterwards.
         loud: triggers that would fire nevertheless, with their ``tgenabled``.
         referenced: whether foreign keys point here, so that a row must not be deleted to be replaced.
+        refers_to_itself: whether a row may need another row of the same table, which may be in a later chunk.
     """
 
     relation: Relation
     replica: bool
     loud: tuple[tuple[str, str], ...]
     referenced: bool
+    refers_to_itself: bool
 
     @property
     def replaces_by_update(self) -> bool:
@@ -68,7 +74,7 @@ class WriteMode:
 
 async def read_write_mode(connection: asyncpg.Connection, relation: Relation) -> WriteMode:
     """Find out how the table's triggers can be silenced; changes nothing."""
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         async with connection.transaction():
@@ -83,6 +89,7 @@ async def read_write_mode(connection: asyncpg.Connection, relation: Relation) ->
         replica=replica,
         loud=tuple((row["name"], row["enabled"]) for row in loud),
         referenced=bool(await connection.fetchval(_REFERENCED, relation.sql)),
+        refers_to_itself=bool(await connection.fetchval(_REFERS_TO_ITSELF, relation.sql)),
     )
 
 

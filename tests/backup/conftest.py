@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
 import psutil
 import pytest
 
 from tekup_migrate.backup.dump import BackupRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
+from tekup_migrate.postgres.connection import tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tests.backup.certificates import Authority
 
 LEDGER = """
 CREATE TYPE public.entry_kind AS ENUM ('debit', 'credit');
@@ -115,3 +118,14 @@ async def no_child_left() -> AsyncIterator[Callable[[], list[str]]]:
 def root(tmp_path: Path) -> Path:
     """Where the backups go: a path with a space and a letter outside ASCII."""
     return tmp_path / "my bäckups"
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
+    """The only public authority that this test's connections trust."""
+    made = Authority.make()
+    file = made.write(tmp_path / "authority.pem")
+    monkeypatch.setattr(certifi, "where", lambda: str(file))
+    tls_context.cache_clear()
+    yield made
+    tls_context.cache_clear()

@@ -7,36 +7,24 @@ import ssl
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
 from datetime import timedelta
 from pathlib import Path
 
-import certifi
 import pytest
 
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.relay import running_relay, without_channel_binding
 from tekup_migrate.errors import ConnectionFailedError, MigrationError
 from tekup_migrate.events import Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
-from tekup_migrate.steps import Gate
 from tests.backup.certificates import HOST, Authority
 from tests.backup.conftest import Ledger
 from tests.backup.tls_front import tls_front
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not know the address 127.1")
-
-
-@pytest.fixture
-def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Authority]:
-    """The only public authority that this test's connections trust."""
-    made = Authority.make()
-    file = made.write(tmp_path / "authority.pem")
-    monkeypatch.setattr(certifi, "where", lambda: str(file))
-    tls_context.cache_clear()
-    yield made
-    tls_context.cache_clear()
 
 
 def _tls_url(ledger: Ledger, port: int) -> ConnectionUrl:
@@ -77,7 +65,7 @@ async def test_a_server_that_cannot_prove_itself_gets_no_backup_started(
     async with tls_front(ledger.url.port, *Authority.make().issue(tmp_path)) as port:
         request = ledger.request(url=_tls_url(ledger, port), installed=False)
         with pytest.raises(MigrationError):
-            await backup_project(request, root, listen=[].append, gate=Gate())
+            await backup_project(request, root, listen=lambda _: None, gate=Gate())
     assert not root.exists()
 
 
@@ -115,8 +103,6 @@ os.rename({str(answer) + ".new"!r}, {str(answer)!r})
     for _ in range(100):
         if answer.exists():
             return answer.read_bytes()
-        import time
-
         time.sleep(0.1)
     raise AssertionError("the stranger got neither an answer nor a refusal")
 

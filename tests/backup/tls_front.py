@@ -1,7 +1,7 @@
 """A TLS front for the embedded servers, which are built without TLS: it answers Postgres' SSLRequest.
 
-A stand-in for a server's own TLS, which the tests use where no Postgres with TLS is installed. It offers channel binding
-as a real TLS server does, by adding the mechanism to the offer.
+A stand-in for a server's own TLS. It offers channel binding as a real TLS server does, by adding the mechanism to
+the offer.
 """
 
 from __future__ import annotations

@@ -23,7 +23,9 @@ VECTORS = 2000
 FILL = """
     SELECT setseed(0.5);
     CREATE TEMP TABLE vectors AS
-        SELECT v, (SELECT array_agg(sin(v + i * random())::real) FROM generate_series(1, 1536) AS i)::extensions.vector AS e
+        SELECT v,
+               (SELECT array_agg(sin(v + i * random())::real) FROM generate_series(1, 1536) AS i)::extensions.vector
+               AS e
         FROM generate_series(0, {vectors} - 1) AS v;
     INSERT INTO articles (id, source, repository, path, content, metadata, sha, created_at, updated_at)
         SELECT md5('a' || n)::uuid, 'github', 'example/repository-' || n % 7, 'docs/' || n || '.md',

@@ -6,6 +6,7 @@ import pytest
 
 from tekup_migrate.postgres.foreign_keys import load_order, prove_foreign_keys, read_foreign_keys
 from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.rejections import CopyRefusedError
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
 
@@ -88,3 +89,29 @@ async def test_parents_are_ordered_before_children(library: Pair) -> None:
     async with library.target.connection() as connection:
         keys = await read_foreign_keys(connection, RELATIONS)
     assert [relation.name for relation in load_order(RELATIONS, keys)] == ["authors", "books"]
+
+
+@pytest.mark.parametrize("silencing", [True, False])
+async def test_a_table_that_refers_to_itself_is_copied_children_before_parents(sides: Pair, silencing: bool) -> None:
+    await sides.on_both("CREATE TABLE nodes (id int PRIMARY KEY, parent int REFERENCES nodes, body text)")
+    # Every parent is in a later chunk than its child.
+    await sides.on_source("""
+        INSERT INTO nodes SELECT n, nullif(least(n + 7000, 20000), n), repeat('x', 900)
+        FROM generate_series(1, 20000) AS n
+    """)
+    if not silencing:
+        await sides.without_silencing()
+    outcome = await sides.reconcile("nodes")
+    assert outcome.verdict is Verdict.PASSED
+    await sides.assert_equal("nodes")
+
+
+async def test_a_child_before_its_parent_is_refused_when_foreign_keys_are_awake(library: Pair) -> None:
+    if library.extra_roles:
+        with pytest.raises(CopyRefusedError, match="A foreign key has no parent"):
+            await library.reconcile("books")
+    else:
+        assert (await library.reconcile("books")).verdict is Verdict.PASSED
+        async with library.target.connection() as connection:
+            proof = (await prove_foreign_keys(connection, RELATIONS))[0]
+        assert proof.orphans == 5000

@@ -96,3 +96,14 @@ async def test_rows_swap_a_unique_value_and_keys_move_between_chunks(sides: Pair
     outcome = await sides.reconcile("samples")
     assert outcome.verdict is Verdict.PASSED
     await sides.assert_equal("samples")
+
+
+async def test_a_target_much_larger_than_the_source_is_cut_by_its_own_keys(sides: Pair) -> None:
+    await sides.on_both("CREATE TABLE samples (id int PRIMARY KEY, body text)")
+    await sides.on_source("INSERT INTO samples SELECT n * 1000, 'kept' FROM generate_series(1, 50) AS n")
+    await sides.on_target("INSERT INTO samples SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 60000) AS n")
+    outcome = await sides.reconcile("samples")
+    assert outcome.verdict is Verdict.PASSED
+    assert outcome.tally.chunks > 3
+    assert outcome.tally.deleted == 60000 - 50
+    await sides.assert_equal("samples")

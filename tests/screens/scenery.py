@@ -13,10 +13,13 @@ import msgspec
 from textual.pilot import Pilot
 
 from screens.app import WizardApp
+from screens.dialogs.dialog import Dialog
+from screens.hub import HubScreen
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import ChunkChanged, ChunkState, Listener, OutputLine, Progress, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory
 from tekup_migrate.plan import Plan
 from tekup_migrate.runner import Runner
@@ -30,7 +33,6 @@ from tekup_migrate.steps import (
     Evidence,
     Figure,
     FileChange,
-    Gate,
     Manual,
     Operator,
     Option,
@@ -345,3 +347,15 @@ def shown(pilot: Pilot[int]) -> str:
     """Return the text that is painted on the screen in front, line by line."""
     strips = pilot.app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip() for strip in strips)
+
+
+async def started(pilot: Pilot[int]) -> None:
+    """Wait for the hub, and start the run by the key."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, HubScreen))
+    await pilot.press("enter")
+
+
+async def heard(pilot: Pilot[int]) -> None:
+    """Wait until the dialog in front listens."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, Dialog) and not pilot.app.screen.has_class("-deaf"))
+    await pilot.pause(0.02)

@@ -1,0 +1,113 @@
+"""The operator's other questions: to attest, to choose, and to give a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.events import Paste
+
+from screens.conductor import Stance
+from screens.dialogs.ask_secret import SecretDialog
+from screens.dialogs.attest import AttestDialog
+from screens.dialogs.choose import ChooseDialog
+from screens.dialogs.reason import ReasonDialog
+from tests.screens.scenery import AttestStep, ChoiceStep, Scenery, SecretStep, heard, shown, started, until
+
+SIZES = ((120, 40), (80, 24))
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_manual_work_is_shown_with_its_address_and_attested_by_y(tmp_path: Path, size: tuple[int, int]) -> None:
+    step = AttestStep("writers")
+    app = Scenery(tmp_path, [step]).app()
+    opened: list[str] = []
+    app.open_url = lambda url, *, new_tab=True: opened.append(url)  # type: ignore[method-assign]  # noqa: PLW0108
+    async with app.run_test(size=size) as pilot:
+        await started(pilot)
+        await until(pilot, lambda: isinstance(app.screen, AttestDialog))
+        await heard(pilot)
+        assert "Stop the worker." in shown(pilot)
+        assert "https://example.com/x" in shown(pilot)
+        await pilot.press("o")
+        await pilot.press("y")
+        await until(pilot, lambda: step.answer == "proceed")
+        assert opened == ["https://example.com/x"]
+
+
+async def test_manual_work_is_skipped_with_a_reason(tmp_path: Path) -> None:
+    step = AttestStep("writers")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await heard(pilot)
+        await pilot.press("s")
+        await until(pilot, lambda: isinstance(app.screen, ReasonDialog))
+        await heard(pilot)
+        await pilot.press(*"no worker", "enter")
+        await until(pilot, lambda: step.answer == "skip no worker")
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_choice_shows_every_consequence_and_is_taken_by_number(tmp_path: Path, size: tuple[int, int]) -> None:
+    step = ChoiceStep("both")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=size) as pilot:
+        await started(pilot)
+        await until(pilot, lambda: isinstance(app.screen, ChooseDialog))
+        await heard(pilot)
+        text = shown(pilot)
+        for part in ("id 4, 5 and [/]", "Source wins", "are overwritten", "Keep target", "are left out"):
+            assert part in text
+        await pilot.press("9", "0")
+        await pilot.press("1")
+        await until(pilot, lambda: step.answer == "source")
+
+
+async def test_a_choice_put_off_pauses_the_run(tmp_path: Path) -> None:
+    step = ChoiceStep("both")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await started(pilot)
+        await heard(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.desk.conductor.stance is Stance.RESTING)
+        assert step.answer == ""
+        assert "paused" in shown(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_secret_is_pasted_and_never_painted(tmp_path: Path, size: tuple[int, int]) -> None:
+    step = SecretStep("connect")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=size) as pilot:
+        await started(pilot)
+        await until(pilot, lambda: isinstance(app.screen, SecretDialog))
+        await heard(pilot)
+        assert "Old [north] · old-ref" in shown(pilot)
+        app.post_message(Paste("sesame-open\n"))
+        await pilot.pause(0.1)
+        await pilot.press("ctrl+a", "ctrl+x", "end")
+        assert "•••" in shown(pilot)
+        assert "sesame" not in shown(pilot)
+        assert "sesame" not in app.export_screenshot()
+        assert app.clipboard == ""
+        await pilot.press("enter")
+        await until(pilot, lambda: step.done)
+        assert step.answer is not None
+        assert step.answer.reveal() == "sesame-open"
+        assert step.answer.kind == "database password"
+
+
+async def test_a_secret_that_is_not_there_now_is_none(tmp_path: Path) -> None:
+    step = SecretStep("connect")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await started(pilot)
+        await heard(pilot)
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        assert "Nothing was typed." in shown(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: step.done)
+        assert step.answer is None
