@@ -185,7 +185,7 @@ class WizardApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Throw away keys, pastes and clicks that cannot have been meant for the dialog in front."""
         answers = (events.Key, events.Paste, events.MouseDown, events.MouseUp)
-        if isinstance(event, answers) and not event.is_forwarded:
+        if isinstance(event, answers) and not event.is_forwarded and self.screen_stack:
             interrupt = isinstance(event, events.Key) and event.key in ("ctrl+c", "ctrl+q")
             if isinstance(self.screen, Dialog) and not interrupt and not self.screen.hears(event):
                 return
@@ -271,6 +271,8 @@ class WizardApp(App[int]):
 
     def _tick(self) -> None:
         """Paint when something moved; this is what makes ten paints of thousands of events."""
+        if not self.screen_stack:
+            return
         self.navigation.settle()
         board, conductor = self.desk.board, self.desk.conductor
         step = (board.current, board.status.state if board.status is not None else None)

@@ -23,11 +23,12 @@ from tekup_migrate.backup.toc import ArchiveEntry, entries_of
 from tekup_migrate.backup.verify import require_whole
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Listener, Progress
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import connect
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.programs import EMBEDDED_MAJORS
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.steps import Evidence, Figure, Gate, Verdict
+from tekup_migrate.steps import Evidence, Figure, Verdict
 
 if TYPE_CHECKING:
     import asyncpg

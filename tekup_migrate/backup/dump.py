@@ -35,10 +35,10 @@ from tekup_migrate.backup.source import Survey, survey
 from tekup_migrate.backup.writer import clear_note, clear_stale, note_writer
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Listener, OutputLine, Progress, Ran
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import SUPABASE_ROOT, connect
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.quoting import quote_ident
-from tekup_migrate.steps import Gate
 
 if TYPE_CHECKING:
     import asyncpg

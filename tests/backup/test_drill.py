@@ -14,11 +14,12 @@ from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Ran
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.server import running_server
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 from tests.backup.conftest import Ledger
 from tests.servers import SharedServer
 

@@ -22,7 +22,7 @@ from tekup_migrate.backup.manifest import Manifest
 from tekup_migrate.backup.writer import clear_stale, note_writer
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress, Ran
-from tekup_migrate.steps import Gate
+from tekup_migrate.gate import Gate
 from tests.backup.conftest import Ledger
 
 Events = list[Event]

@@ -13,7 +13,8 @@ from tekup_migrate.backup.verify import require_whole, verify_archive
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.gate import Gate
+from tekup_migrate.steps import Verdict
 from tests.backup.conftest import Ledger
 from tests.backup.test_drill import backed_up, restore_target
 from tests.servers import SharedServer

@@ -6,10 +6,10 @@ import asyncio
 
 from tekup_migrate.postgres.activity import connected as sessions
 from tekup_migrate.postgres.activity import writes, writing_now, written_between
+from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.postgres.preflight import preflight
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.transplant import plan_transplant
 from tekup_migrate.postgres.transplant.positions import carry_positions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase

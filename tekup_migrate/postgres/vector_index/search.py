@@ -155,7 +155,7 @@ async def search_call(connection: asyncpg.Connection, function: Function) -> str
         if value is None:
             return None
         parts.append(value)
-    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {name}({', '.join(parts)}) AS r LIMIT {NEIGHBOURS}"  # noqa: S608
+    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {name}({', '.join(parts)}) AS r LIMIT {NEIGHBOURS}"
 
 
 def _guess(name: str, type_: str) -> str | None:
@@ -175,7 +175,7 @@ async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, s
     hashed = f"pg_catalog.md5({quote_ident(column.extension_schema)}.{column.type}_send({name}))"
     query = f"""
         SELECT {name}::text AS vector FROM {column.relation.sql} WHERE {name} IS NOT NULL ORDER BY {hashed} LIMIT $1
-    """  # noqa: S608 - quoted
+    """
     return [row["vector"] for row in await connection.fetch(query, samples)]
 
 
@@ -185,7 +185,7 @@ def _query(column: VectorColumn, metric: str, *, halfvec: bool) -> str:
     cast = f"{schema}.{type_}({column.dimensions})"
     subject = f"({name}::{cast})" if halfvec else name
     distance = f"{subject} OPERATOR({schema}.{METRICS[metric]}) $1::text::{cast}"
-    return f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql} ORDER BY {distance} LIMIT {NEIGHBOURS}"  # noqa: S608
+    return f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql} ORDER BY {distance} LIMIT {NEIGHBOURS}"
 
 
 @asynccontextmanager
