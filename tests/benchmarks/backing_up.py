@@ -20,12 +20,13 @@ import psutil
 from tekup_migrate.backup.child import clean_environment, run_program
 from tekup_migrate.backup.drill import RestoreTarget, drill
 from tekup_migrate.backup.dump import BackupRequest, backup_project
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.server import running_server
 from tekup_migrate.rehearsal.supabase import GrantRegime, SupabaseDatabase
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 from tests.benchmarks.tables import FILL, TABLES, VECTORS
 from tests.servers import shared_server
 
