@@ -225,9 +225,10 @@ class WizardApp(App[int]):
 
     async def action_quit(self) -> None:
         """Pause, keep everything, and leave."""
-        if self.desk.conductor.leaving:
-            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C stops at once.")
-        self.desk.conductor.leave()
+        conductor = self.desk.conductor
+        conductor.leave()
+        if conductor.stance in (Stance.OPENING, Stance.PAUSING):
+            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C twice stops at once.")
         await self.navigation.withdraw_dialogs()
 
     async def action_interrupt(self) -> None:
