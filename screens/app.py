@@ -112,7 +112,8 @@ class WizardApp(App[int]):
             code = EXIT_REFUSED
             await self._show_last(error)
         except asyncio.CancelledError:
-            self._leave(EXIT_ABRUPT)
+            if self.farewell:
+                self._leave(EXIT_ABRUPT)
             raise
         except Exception as defect:  # noqa: BLE001 - the App's edge: the operator is told where things stand
             code = EXIT_DEFECT

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,15 +26,20 @@ from tests.screens.scenery import (
 )
 
 SIZES = ((120, 40), (80, 24))
+
+
+def named(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
 SnapCompare = Callable[..., bool]
 
 
 @pytest.fixture(autouse=True)
-def colours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def colours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Textual paints without colours when the environment says so; a snapshot needs them."""
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.delenv("TEXTUAL_THEME", raising=False)
-    yield
 
 
 async def at_hub(pilot: Pilot[int]) -> None:
@@ -59,34 +64,34 @@ async def at_help(pilot: Pilot[int]) -> None:
     await heard(pilot)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_the_hub(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     assert snap_compare(Scenery(tmp_path, every_phase()).app(), terminal_size=size, run_before=at_hub)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_the_criteria(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     assert snap_compare(Scenery(tmp_path, every_phase()).app(), terminal_size=size, run_before=at_criteria)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_the_help(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     assert snap_compare(Scenery(tmp_path, every_phase()).app(), terminal_size=size, run_before=at_help)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_a_careful_step(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     steps: list[Step] = [ScriptedStep("write", danger=Danger.CAREFUL, preview=CAREFUL)]
     assert snap_compare(Scenery(tmp_path, steps).app(), terminal_size=size, run_before=at_question)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_a_destructive_step(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     steps: list[Step] = [ScriptedStep("drop", danger=Danger.DESTRUCTIVE, preview=DESTRUCTIVE)]
     assert snap_compare(Scenery(tmp_path, steps).app(), terminal_size=size, run_before=at_question)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=named)
 def test_trouble(snap_compare: SnapCompare, tmp_path: Path, size: tuple[int, int]) -> None:
     steps: list[Step] = [FailingStep("connect")]
     assert snap_compare(Scenery(tmp_path, steps).app(), terminal_size=size, run_before=at_question)
