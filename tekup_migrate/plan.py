@@ -40,6 +40,7 @@ class Project(_Part, frozen=True):
         url: the connection URL without a password.
         api_url: the address of its API; derived from the ref where it is empty.
         backup_name: the backup folder's name before its date.
+        disk_limit_gb: how large its database may become, which Postgres cannot tell; 0 where it is not known.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Project(_Part, frozen=True):
     url: str
     api_url: str = ""
     backup_name: str = ""
+    disk_limit_gb: float = 0.0
 
     @property
     def address(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import ChunkState
 from tekup_migrate.postgres.chunks import Chunk
 from tekup_migrate.postgres.copying import Sent, stream
+from tekup_migrate.postgres.decision import Change, Comparison, Decision
 from tekup_migrate.postgres.differences import RowsApart, sample_rows
 from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
@@ -38,61 +39,6 @@ class CopyDiffersError(MigrationError):
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What both sides hold of a chunk.
-
-    Attributes:
-        source: the digest of the source's rows.
-        target: the digest of the target's rows.
-        buckets: into how many buckets the rows were sorted.
-        differing: the buckets that differ.
-        source_rows: digests of the source's rows in differing buckets, by key; empty when all rows are to be sent.
-        apart: the rows that differ.
-    """
-
-    source: Digest
-    target: Digest
-    buckets: int = 1
-    differing: tuple[int, ...] = ()
-    source_rows: dict[Key, str] = field(default_factory=dict)
-    target_rows: dict[Key, str] = field(default_factory=dict)
-    apart: RowsApart = field(default_factory=RowsApart)
-
-    @property
-    def is_equal(self) -> bool:
-        """Whether nothing differs."""
-        return self.source == self.target
-
-
-@dataclass(frozen=True)
-class Change:
-    """What will be done to the target's rows of a chunk.
-
-    Attributes:
-        everything: send the whole key range; the target holds none of it or loses all of it.
-        clear: delete the target's whole key range first.
-        delete: rows to delete.
-        replace: rows to overwrite.
-        insert: rows to add.
-        kept: target rows that stay different by the operator's choice.
-        unresolved: rows that nobody decided about.
-    """
-
-    everything: bool = False
-    clear: bool = False
-    delete: tuple[Key, ...] = ()
-    replace: tuple[Key, ...] = ()
-    insert: tuple[Key, ...] = ()
-    kept: int = 0
-    unresolved: int = 0
-
-    @property
-    def writes(self) -> bool:
-        """Whether anything would be written."""
-        return bool(self.everything or self.clear or self.delete or self.replace or self.insert)
-
-
-@dataclass(frozen=True)
 class ChunkResult:
     """What became of a chunk."""
 
@@ -105,10 +51,9 @@ class ChunkWork:
 
     def __init__(self, pair: TablePair, policy: Policy, *, writer: Writer | None, empty: bool, newest_by: str) -> None:
         self.pair = pair
-        self.policy = policy
         self.writer = writer
         self.empty = empty
-        self.newest_by = newest_by
+        self._decision = Decision(pair, policy, newest_by)
         self._source = RowDigests(pair.source, pair.names, pair.key)
         self._target = RowDigests(pair.target, pair.names, pair.key)
 
@@ -144,7 +89,7 @@ class ChunkWork:
             return await self._look(source, target, chunk, report, samples)
         async with self.writer.transaction(target):
             comparison = await self._compare(source, target, chunk)
-            change = await self._decide(source, target, chunk, comparison)
+            change = await self._decision.about(source, target, comparison)
             described = await self._describe(source, target, comparison, samples)
             sent = Sent()
             if change.writes:
@@ -168,7 +113,7 @@ class ChunkWork:
         async with self.writer.transaction(target):
             compared = [await self._compare(source, target, chunk) for chunk in chunks]
             work = [
-                (chunk, comparison, await self._decide(source, target, chunk, comparison))
+                (chunk, comparison, await self._decision.about(source, target, comparison))
                 for chunk, comparison in zip(chunks, compared, strict=True)
             ]
             await target.execute(_ROLE_PATH)
@@ -187,7 +132,7 @@ class ChunkWork:
     ) -> ChunkResult:
         async with target.transaction(isolation="repeatable_read", readonly=True):
             comparison = await self._compare(source, target, chunk)
-            change = await self._decide(source, target, chunk, comparison)
+            change = await self._decision.about(source, target, comparison)
             described = await self._describe(source, target, comparison, samples)
         tally = self._tally(comparison, change, Sent(), wrote=False)
         report(_state(tally), comparison.source.rows, 0)
@@ -217,52 +162,6 @@ class ChunkWork:
             target_rows=other,
             apart=RowsApart.between(mine, other),
         )
-
-    async def _decide(
-        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, comparison: Comparison
-    ) -> Change:
-        if comparison.is_equal or comparison.target.rows == 0:
-            return Change(everything=not comparison.is_equal)
-        if not self.pair.key:
-            return self._decide_whole(comparison)
-        apart = comparison.apart
-        if self.policy.source_wins:
-            return Change(delete=apart.only_target, replace=apart.changed, insert=apart.only_source)
-        conflicts = len(apart.changed) + len(apart.only_target)
-        if self.policy is Policy.TARGET:
-            return Change(insert=apart.only_source, kept=conflicts)
-        if self.policy is Policy.NEWEST:
-            newer, older = await self._by_age(source, target, apart.changed)
-            kept = len(older) + len(apart.only_target)
-            unresolved = len(apart.changed) - len(newer) - len(older)
-            return Change(insert=apart.only_source, replace=newer, kept=kept, unresolved=unresolved)
-        return Change(unresolved=conflicts) if conflicts else Change(insert=apart.only_source)
-
-    def _decide_whole(self, comparison: Comparison) -> Change:
-        if self.policy.source_wins:
-            return Change(everything=True, clear=True)
-        if self.policy is Policy.TARGET:
-            return Change(kept=comparison.target.rows)
-        return Change(unresolved=comparison.target.rows)
-
-    async def _by_age(
-        self, source: asyncpg.Connection, target: asyncpg.Connection, keys: tuple[Key, ...]
-    ) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
-        if not keys:
-            return (), ()
-        ages = []
-        for connection, table in ((source, self.pair.source), (target, self.pair.target)):
-            where, values = among(table.pick(self.pair.key), keys)
-            texts = ", ".join(f"{column.sql}::text" for column in table.pick(self.pair.key))
-            age = f"extract(epoch FROM {quote_ident(self.newest_by)})"
-            query = f"SELECT {texts}, {age} FROM ONLY {table.relation.sql} WHERE {where}"
-            rows = await connection.fetch(query, *values)
-            ages.append({tuple(row)[:-1]: row[-1] for row in rows if row[-1] is not None})
-        ours, theirs = ages
-        both = [key for key in keys if key in ours and key in theirs]
-        newer = tuple(key for key in both if ours[key] > theirs[key])
-        older = tuple(key for key in both if ours[key] < theirs[key])
-        return newer, older
 
     async def _describe(
         self, source: asyncpg.Connection, target: asyncpg.Connection, comparison: Comparison, samples: int

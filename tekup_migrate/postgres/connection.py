@@ -43,7 +43,7 @@ The empty ``search_path`` makes Postgres print every name outside ``pg_catalog``
 @cache
 def tls_context() -> ssl.SSLContext:
     """Return the verifying context for everything but loopback: the public CAs and Supabase's own root."""
-    import certifi  # noqa: PLC0415 - kept out of the start-up of commands that never connect
+    import certifi
 
     context = ssl.create_default_context(cafile=certifi.where())
     context.load_verify_locations(cafile=SUPABASE_ROOT)
@@ -68,7 +68,7 @@ async def connect(
     Raises:
         ConnectionFailedError: with the cause and its cure.
     """
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     _refuse_transaction_pooler(url)
     try:

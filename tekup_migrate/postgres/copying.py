@@ -52,7 +52,7 @@ class _Pipe:
             yield item
 
 
-async def stream(  # noqa: PLR0913 - two connections, and what flows between them
+async def stream(
     source: asyncpg.Connection,
     query: str,
     target: asyncpg.Connection,
@@ -90,7 +90,7 @@ async def stream(  # noqa: PLR0913 - two connections, and what flows between the
 
 
 async def _read(source: asyncpg.Connection, query: str, pipe: _Pipe, form: Literal["binary", "text"]) -> None:
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         await source.copy_from_query(query, output=pipe.put, format=form)

@@ -110,6 +110,10 @@ class RowDigests:
     def _key(self) -> tuple[Column, ...]:
         return self.table.pick(self.key)
 
+    async def whole(self, connection: asyncpg.Connection) -> Digest:
+        """Return the digest of all of the table's rows; that of no rows for an empty table."""
+        return sum((await self.buckets(connection, KeyRange(), 1)).values(), Digest())
+
     async def buckets(self, connection: asyncpg.Connection, part: KeyRange, buckets: int) -> dict[int, Digest]:
         """Return the digest of every bucket of a key range that has rows; with one bucket, of the range."""
         where, bounds = part.where(self._key)

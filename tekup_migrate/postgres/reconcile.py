@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
@@ -35,13 +36,13 @@ from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
 from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 
 Emit = Callable[[Event], None]
 _ATTEMPTS = 4
 
 
-async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
+async def reconcile(
     source: Side,
     target: Side,
     move: TableMove,
@@ -74,7 +75,7 @@ async def reconcile(  # noqa: PLR0913 - the sides, the table, and how to behave
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         async with source.snapshot() as snapshot:
@@ -146,14 +147,15 @@ class _Reconcile:
         self, pair: TablePair, *, empty: bool, write: bool
     ) -> tuple[_Pass | None, tuple[NaturalKeyClash, ...]]:
         """Look before writing where rows could be lost; a pass is returned when it is the last word."""
-        clashes: tuple[NaturalKeyClash, ...] = ()
-        if not empty and self.policy is not Policy.OURS:
-            clashes = await self._clashes(pair)
-        blocked = bool(clashes) and self.policy is not Policy.SOURCE
-        if write and not blocked and (empty or self.policy is not Policy.REFUSE):
+        if write and (empty or self.policy.source_wins):
             return None, ()
+        if write and self.policy is not Policy.REFUSE:
+            clashes = await self._clashes(pair)
+            return (await self._walk(pair, writer=None, empty=empty), clashes) if clashes else (None, ())
         walk = await self._walk(pair, writer=None, empty=empty)
-        if write and not blocked and not walk.tally.conflicts:
+        differs = walk.tally.conflicts or walk.tally.only_source
+        clashes = await self._clashes(pair) if differs and not empty and self.policy is not Policy.OURS else ()
+        if write and not clashes and not walk.tally.conflicts:
             return None, ()
         return walk, clashes
 
@@ -242,7 +244,7 @@ class _Reconcile:
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         report = self._reporter(chunk)
         for attempt in range(_ATTEMPTS):
@@ -263,6 +265,8 @@ class _Reconcile:
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
         """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
+        # Whoever took the key may have written to a table that was empty when we began.
+        walk.work.empty = False
         while walk.deferred:
             waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
             for chunk in waiting:
@@ -276,7 +280,7 @@ class _Reconcile:
                 await self._together(walk)
 
     async def _together(self, walk: _Pass) -> None:
-        import asyncpg  # noqa: PLC0415
+        import asyncpg
 
         chunks, walk.deferred = walk.deferred, []
         whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)

@@ -74,7 +74,7 @@ class WriteMode:
 
 async def read_write_mode(connection: asyncpg.Connection, relation: Relation) -> WriteMode:
     """Find out how the table's triggers can be silenced; changes nothing."""
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
     try:
         async with connection.transaction():

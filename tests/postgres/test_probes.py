@@ -22,7 +22,9 @@ CREATE POLICY own ON public.notes TO authenticated USING (owner = auth.uid());
 """
 
 
-async def outcomes(database: SupabaseDatabase, rows: tuple[str, ...] = (), users: tuple[str, ...] = ()) -> list[Outcome]:
+async def outcomes(
+    database: SupabaseDatabase, rows: tuple[str, ...] = (), users: tuple[str, ...] = ()
+) -> list[Outcome]:
     async with connected(database) as connection:
         rows = rows or await sample_rows(connection, NOTES)
         users = users or await subjects(connection, NOTES)

@@ -82,15 +82,47 @@ async def test_a_connection_cut_in_the_middle_names_the_range_and_is_resumed(not
     await notes.assert_equal("notes")
 
 
-async def _end_our_backends(database: SupabaseDatabase) -> None:
+async def _end_our_backends(database: SupabaseDatabase, how: str = "pg_terminate_backend") -> None:
     connection = await database.connect()
     try:
         await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE application_name = 'tekup-migrate' AND datname = current_database()"
+            f"SELECT {how}(pid) FROM pg_stat_activity "
+            "WHERE application_name = 'tekup-migrate' AND datname = current_database() "
         )
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("which", ["source", "target"])
+async def test_a_cancelled_statement_is_named_as_such_and_the_copy_goes_on_afterwards(notes: Pair, which: str) -> None:
+    database = notes.source_database if which == "source" else notes.target_database
+    running = asyncio.create_task(notes.reconcile("notes"))
+    while not running.done():
+        await asyncio.sleep(0.02)
+        await _end_our_backends(database, "pg_cancel_backend")
+    with pytest.raises(CopyRefusedError, match="cancelled a statement"):
+        await running
+    assert (await notes.reconcile("notes")).verdict is Verdict.PASSED
+    await notes.assert_equal("notes")
+
+
+async def test_a_key_taken_by_someone_else_meanwhile_is_compared_anew(notes: Pair) -> None:
+    """A killed run's last chunk may be committed while the next run already copies it."""
+    written = False
+
+    def meddle(event: Event) -> None:
+        nonlocal written
+        if isinstance(event, ChunkChanged) and event.state is ChunkState.COPYING and not written:
+            written = True
+            meddling.append(asyncio.create_task(notes.on_target("INSERT INTO notes VALUES (20000, 'c20000', 'x')")))
+
+    meddling: list[asyncio.Task[None]] = []
+    outcome = await reconcile(
+        notes.source, notes.target, MOVE, write=True, policy=Policy.OURS, emit=meddle, gate=notes.gate
+    )
+    await asyncio.gather(*meddling)
+    assert outcome.verdict is Verdict.PASSED
+    await notes.assert_equal("notes")
 
 
 async def test_writers_during_the_copy_are_caught_up_with(notes: Pair) -> None:

@@ -1,0 +1,123 @@
+"""Looking before and after: whether the target can take the tables, and whether the API's roles see the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tekup_migrate.phases.access import both_connected, label_of
+from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.plan import Move, Phase, Plan
+from tekup_migrate.steps import Context, Evidence, Figure, Verdict
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from tekup_migrate.postgres.quoting import Relation
+
+
+class Preflight(Observation):
+    """Looks at both servers before anything is created."""
+
+    why = "No room, too old an extension or a time limit is better found before the first table than in the middle."
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        super().__init__(id=f"{phase.id}.preflight", phase=phase.id, title="Check that the target can take the tables")
+        self.app = phase.app
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Name what is looked at."""
+        return (
+            "versions of both servers and of their extensions, connection limits, statement_timeout",
+            "the room that the tables need, row-level security, and who else is connected",
+        )
+
+    def target(self, context: Context) -> str:
+        """Return the target's label."""
+        return label_of(context, context.plan.project_id("target"))
+
+    async def verify(self, context: Context) -> Evidence:
+        """Look."""
+        from tekup_migrate.postgres.preflight import preflight
+
+        limit = context.plan.target.disk_limit_gb
+        async with both_connected(context) as (source, target):
+            moves = await table_moves(source, context.plan.moves_of(self.app))
+            findings = await preflight(
+                source,
+                target,
+                [move.source for move in moves],
+                disk_limit_bytes=int(limit * 1e9) if limit else None,
+            )
+        bad = [finding for finding in findings if finding.holds is False]
+        return Evidence(
+            verdict=Verdict.DIFFERS if bad else Verdict.PASSED,
+            summary=f"{len(findings) - len(bad)} of {len(findings)} checks hold"
+            if not bad
+            else "; ".join(finding.text for finding in bad),
+            facts=tuple(f"{finding.subject}: {finding.text}" for finding in findings),
+        )
+
+
+class Access(Observation):
+    """Reads and writes the moved tables as the API's roles on both sides, and compares."""
+
+    why = (
+        "The role that moves the tables sees everything. What the app sees is decided by grants and policies, so the"
+        " tables are tried as anon, authenticated and service_role, in transactions that are rolled back."
+    )
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        super().__init__(id=f"{phase.id}.access", phase=phase.id, title="Try the tables as the API's roles")
+        self.app = phase.app
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Say what is tried."""
+        return ("SELECT, INSERT, UPDATE and DELETE as anon, authenticated and service_role, each rolled back",)
+
+    def target(self, context: Context) -> str:
+        """Return both databases' labels."""
+        plan = context.plan
+        return f"{label_of(context, plan.project_id('source'))} and {label_of(context, plan.project_id('target'))}"
+
+    async def verify(self, context: Context) -> Evidence:
+        """Try, on both sides, with the same rows and users."""
+        from tekup_migrate.postgres.probes import differences, probe, sample_rows, subjects
+
+        found: list[str] = []
+        intended: list[str] = []
+        tried = 0
+        wanted = context.plan.moves_of(self.app)
+        async with both_connected(context) as (source, target):
+            for move, planned in zip(await table_moves(source, wanted), wanted, strict=True):
+                rows = await sample_rows(source, move.source)
+                users = await subjects(source, move.source)
+                name = move.target.name
+                here = await probe(source, move.source, name=name, rows=rows, users=users)
+                there = await probe(target, move.target, name=name, rows=rows, users=users)
+                tried += len(there)
+                changed = await _raised_by_plan(source, move.source, planned)
+                (intended if changed else found).extend(differences(here, there))
+        told = f"; {len(intended)} differ as the plan's own policies want it" if intended else ""
+        alike = tried - len(found) - len(intended)
+        return Evidence(
+            verdict=Verdict.DIFFERS if found else Verdict.PASSED,
+            summary=f"{len(found)} of {tried} tries end differently" if found else f"{alike} tries end alike{told}",
+            facts=(*found, *(f"as the plan wants it: {line}" for line in intended)),
+            figures=(Figure("tries", tried),),
+        )
+
+
+async def _raised_by_plan(source: asyncpg.Connection, table: Relation, move: Move) -> bool:
+    """Whether the plan gives a table policies that it does not have at the source, so that access changes."""
+    if not move.policies:
+        return False
+    row = await source.fetchrow(
+        """
+        SELECT c.relrowsecurity AS row_security,
+               ARRAY(SELECT p.polname::text FROM pg_catalog.pg_policy AS p WHERE p.polrelid = c.oid) AS policies
+        FROM pg_catalog.pg_class AS c WHERE c.oid = $1::text::regclass
+        """,
+        table.sql,
+    )
+    return row is None or not row["row_security"] or not {p.name for p in move.policies} <= set(row["policies"])

@@ -1,0 +1,131 @@
+"""What is to be done about the rows of a chunk that differ, by the policy that the operator chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tekup_migrate.postgres.differences import RowsApart
+from tekup_migrate.postgres.digest import Digest
+from tekup_migrate.postgres.keys import Key, among
+from tekup_migrate.postgres.outcome import Policy
+from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.table import TablePair
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What both sides hold of a chunk.
+
+    Attributes:
+        source: the digest of the source's rows.
+        target: the digest of the target's rows.
+        buckets: into how many buckets the rows were sorted.
+        differing: the buckets that differ.
+        source_rows: digests of the source's rows in differing buckets, by key; empty when all rows are to be sent.
+        apart: the rows that differ.
+    """
+
+    source: Digest
+    target: Digest
+    buckets: int = 1
+    differing: tuple[int, ...] = ()
+    source_rows: dict[Key, str] = field(default_factory=dict)
+    target_rows: dict[Key, str] = field(default_factory=dict)
+    apart: RowsApart = field(default_factory=RowsApart)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether nothing differs."""
+        return self.source == self.target
+
+
+@dataclass(frozen=True)
+class Change:
+    """What will be done to the target's rows of a chunk.
+
+    Attributes:
+        everything: send the whole key range; the target holds none of it or loses all of it.
+        clear: delete the target's whole key range first.
+        delete: rows to delete.
+        replace: rows to overwrite.
+        insert: rows to add.
+        kept: target rows that stay different by the operator's choice.
+        unresolved: rows that nobody decided about.
+    """
+
+    everything: bool = False
+    clear: bool = False
+    delete: tuple[Key, ...] = ()
+    replace: tuple[Key, ...] = ()
+    insert: tuple[Key, ...] = ()
+    kept: int = 0
+    unresolved: int = 0
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything would be written."""
+        return bool(self.everything or self.clear or self.delete or self.replace or self.insert)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Decides about one table's rows.
+
+    Attributes:
+        pair: the table.
+        policy: whose rows win.
+        newest_by: the column that ``Policy.NEWEST`` compares.
+    """
+
+    pair: TablePair
+    policy: Policy
+    newest_by: str
+
+    async def about(self, source: asyncpg.Connection, target: asyncpg.Connection, comparison: Comparison) -> Change:
+        """Return what shall be done; reads the rows' ages where those decide."""
+        if comparison.is_equal or comparison.target.rows == 0:
+            return Change(everything=not comparison.is_equal)
+        if not self.pair.key:
+            return self._decide_whole(comparison)
+        apart = comparison.apart
+        if self.policy.source_wins:
+            return Change(delete=apart.only_target, replace=apart.changed, insert=apart.only_source)
+        conflicts = len(apart.changed) + len(apart.only_target)
+        if self.policy is Policy.TARGET:
+            return Change(insert=apart.only_source, kept=conflicts)
+        if self.policy is Policy.NEWEST:
+            newer, older = await self._by_age(source, target, apart.changed)
+            kept = len(older) + len(apart.only_target)
+            unresolved = len(apart.changed) - len(newer) - len(older)
+            return Change(insert=apart.only_source, replace=newer, kept=kept, unresolved=unresolved)
+        return Change(unresolved=conflicts) if conflicts else Change(insert=apart.only_source)
+
+    def _decide_whole(self, comparison: Comparison) -> Change:
+        if self.policy.source_wins:
+            return Change(everything=True, clear=True)
+        if self.policy is Policy.TARGET:
+            return Change(kept=comparison.target.rows)
+        return Change(unresolved=comparison.target.rows)
+
+    async def _by_age(
+        self, source: asyncpg.Connection, target: asyncpg.Connection, keys: tuple[Key, ...]
+    ) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
+        if not keys:
+            return (), ()
+        ages = []
+        for connection, table in ((source, self.pair.source), (target, self.pair.target)):
+            where, values = among(table.pick(self.pair.key), keys)
+            texts = ", ".join(f"{column.sql}::text" for column in table.pick(self.pair.key))
+            age = f"extract(epoch FROM {quote_ident(self.newest_by)})"
+            query = f"SELECT {texts}, {age} FROM ONLY {table.relation.sql} WHERE {where}"
+            rows = await connection.fetch(query, *values)
+            ages.append({tuple(row)[:-1]: row[-1] for row in rows if row[-1] is not None})
+        ours, theirs = ages
+        both = [key for key in keys if key in ours and key in theirs]
+        newer = tuple(key for key in both if ours[key] > theirs[key])
+        older = tuple(key for key in both if ours[key] < theirs[key])
+        return newer, older
