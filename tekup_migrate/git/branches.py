@@ -107,22 +107,15 @@ async def refuse_undo(repository: Repository, record: BranchRecord) -> bool:
     """Return whether going back means to switch, or stop where that would be a guess; reads only.
 
     Raises:
-        WorldChangedError: the branch that HEAD stood on has been moved or deleted since, or HEAD is elsewhere.
+        WorldChangedError: the branch that HEAD stood on has been moved or deleted since.
         GitError: a merge or rebase is under way.
     """
     head = await repository.head()
-    if head.branch == record.branch and record.former.branch != record.branch:
-        repository.require_no_operation()
-        await _check_former(repository, record)
-        return True
-    if head.branch not in (record.branch, record.former.branch):
-        raise WorldChangedError(
-            "The repository is on another branch",
-            happened=f"HEAD is on {head.branch or head.sha}, neither on {record.branch} nor where it was before.",
-            unchanged="Nothing was changed.",
-            remedy=f"Switch to {record.branch} or to {record.former.branch or record.former.sha}, and try again.",
-        )
-    return False
+    if head.branch != record.branch or record.former.branch == record.branch:
+        return False
+    repository.require_no_operation()
+    await _check_former(repository, record)
+    return True
 
 
 async def _check_ready(repository: Repository, branch: str, run: str) -> None:

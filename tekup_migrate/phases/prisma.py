@@ -6,7 +6,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import connected, label_of
@@ -14,6 +13,7 @@ from tekup_migrate.phases.answering import run_check
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.taken_back import edited_since, reverted
+from tekup_migrate.phases.target_state import TargetState, changes, target_state
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan, Prisma
 from tekup_migrate.steps import (
@@ -41,8 +41,6 @@ _UNUSED_ENUMS = """
 """
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from tekup_migrate.apps.prisma import PushPrediction
 
 
@@ -257,13 +255,6 @@ class Generate(_PrismaStep):
         )
 
 
-class _Counts(Struct, frozen=True):
-    """Row counts of the target's tables by name, and what its catalog said of every object, as digests."""
-
-    tables: dict[str, int]
-    objects: dict[str, str]
-
-
 class Push(_PrismaStep):
     """Pushes the app's Prisma schema to the target, only when nothing of others can be lost."""
 
@@ -305,9 +296,9 @@ class Push(_PrismaStep):
     async def apply(self, context: Context) -> None:
         """Count every table, push."""
         async with connected(context, context.plan.project_id("target")) as connection:
-            counts = _Counts(await _counts(connection), await _objects(connection))
+            state = await target_state(connection)
         if context.memory.recall(self.id) is None:
-            context.memory.remember(self.id, msgspec.json.encode(counts))
+            context.memory.remember(self.id, msgspec.json.encode(state))
         await run_check(context, self.app(context), self.trait(context).push)
 
     async def verify(self, context: Context) -> Evidence:
@@ -316,8 +307,8 @@ class Push(_PrismaStep):
         if kept is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="not pushed yet")
         async with connected(context, context.plan.project_id("target")) as connection:
-            now = await _counts(connection)
-        before = msgspec.json.decode(kept, type=_Counts).tables
+            now = (await target_state(connection)).tables
+        before = msgspec.json.decode(kept, type=TargetState).tables
         lost = [
             f"{name}: {rows} → {now.get(name, 'gone')}" for name, rows in before.items() if now.get(name, -1) < rows
         ]
@@ -335,12 +326,9 @@ class Push(_PrismaStep):
         kept = context.memory.recall(self.id)
         if kept is None:
             return ()
-        before = msgspec.json.decode(kept, type=_Counts).objects
         target = context.plan.project_id("target")
         async with connected(context, target) as connection:
-            now = await _objects(connection)
-        changed = [f"{name}: {_change(before.get(name), now.get(name))}" for name in sorted(before.keys() | now.keys())]
-        lines = [line for line in changed if not line.endswith(": ")]
+            lines = changes(msgspec.json.decode(kept, type=TargetState), await target_state(connection))
         return (*lines, f"Restore from {backup_of(context, target)}.") if lines else ()
 
     async def preview_revert(self, context: Context) -> Preview:
@@ -363,14 +351,6 @@ class Push(_PrismaStep):
         context.memory.forget(self.id)
 
 
-def _change(before: str | None, now: str | None) -> str:
-    if before == now:
-        return ""
-    if now is None:
-        return "gone"
-    return "created since" if before is None else "changed since"
-
-
 def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) -> None:
     from tekup_migrate.apps.prisma_config import CONFIG, SINCE
 
@@ -384,19 +364,3 @@ def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) 
         remedy="Take the flag out of the package script, and list other apps' tables under tables.external in"
         f" {CONFIG} ({SINCE} or newer) or move them to a schema of their own; or skip this step with a reason.",
     )
-
-
-async def _objects(connection: asyncpg.Connection) -> dict[str, str]:
-    from tekup_migrate.postgres.catalog.reading import read_catalog
-    from tekup_migrate.postgres.transplant import digest_of
-
-    async with connection.transaction():
-        await connection.execute("SET LOCAL search_path = ''")
-        catalog = await read_catalog(connection)
-    return {str(key): digest_of(catalog, key) for key in catalog.objects if key.schema == "public"}
-
-
-async def _counts(connection: asyncpg.Connection) -> dict[str, int]:
-    from tekup_migrate.postgres.inventory import inventory
-
-    return {table.name: table.rows for table in await inventory(connection) if table.counted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +11,7 @@ from msgspec import Struct
 from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.carrying_back import written_since
+from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
 from tekup_migrate.phases.tables import table_moves
@@ -181,14 +182,16 @@ class CopyRows(_RowsStep):
         """Show the statement, the rows that go, and those that exist nowhere else."""
         refuse_live(context, self.app)
         where = label_of(context, context.plan.project_id("target"))
-        held = await self._held(context)
-        unique = [line for outcome in await self._compared(context) if (line := _only_there(outcome))]
+        held = await held_rows(context, self.moves(context))
+        ours = [move for move in self.moves(context) if is_created(context, move.target)]
+        compared = await written_since(context, ours) if held else ()
+        unique = [line for outcome in compared if (line := only_there(outcome))]
         return Preview(
             title=f"Empty the tables that “{self.title}” filled",
             target=where,
             verb=f"Empty {len(held)} tables",
             undo="Run the step again: the rows are copied anew from the source.",
-            actions=(Sql(_truncate(held), where),) if held else (Remark("They are empty: nothing is run."),),
+            actions=(Sql(truncation(held), where),) if held else (Remark("They are empty: nothing is run."),),
             destroys=(*unique, *(f"{name}: {count:,} rows" for name, count in held.items())),
             typed_name=context.plan.target.title if unique else "",
         )
@@ -197,15 +200,15 @@ class CopyRows(_RowsStep):
         """Empty the tables that this run created."""
         refuse_live(context, self.app)
         target = context.plan.project_id("target")
-        held = await self._held(context)
+        held = await held_rows(context, self.moves(context))
         if held:
             async with connected(context, target) as connection:
-                await connection.execute(_truncate(held))
-            context.ran("sql", _truncate(held), label_of(context, target))
+                await connection.execute(truncation(held))
+            context.ran("sql", truncation(held), label_of(context, target))
 
     async def verify_reverted(self, context: Context) -> Evidence:
         """Count."""
-        held = await self._held(context)
+        held = await held_rows(context, self.moves(context))
         lines = tuple(f"{name}: {count:,} rows" for name, count in held.items())
         return reverted(not held, "the tables are empty again", "; ".join(lines))
 
@@ -213,21 +216,6 @@ class CopyRows(_RowsStep):
         """Forget what was copied."""
         context.memory.forget(self.id)
         context.memory.forget(f"{self.id}:sent")
-
-    async def _held(self, context: Context) -> dict[str, int]:
-        """Return the rows in each table of ours that has any, by quoted name."""
-        from tekup_migrate.postgres.quoting import Relation
-
-        names = [Relation("public", m.target).sql for m in self.moves(context) if is_created(context, m.target)]
-        async with connected(context, context.plan.project_id("target")) as connection:
-            there = [name for name in names if await connection.fetchval("SELECT to_regclass($1)", name)]
-            counts = {name: int(await connection.fetchval(f"SELECT count(*) FROM {name}")) for name in there}
-        return {name: count for name, count in counts.items() if count}
-
-    async def _compared(self, context: Context) -> tuple[TableOutcome, ...]:
-        if not await self._held(context):
-            return ()
-        return await written_since(context, [m for m in self.moves(context) if is_created(context, m.target)])
 
     async def verify(self, context: Context) -> Evidence:
         """Digest the target's tables anew and compare with the source's digests of the snapshot."""
@@ -265,20 +253,6 @@ async def _digest(source: Side, target: Side, move: TableMove) -> str:
     async with target.connection() as connection:
         found = await digests.buckets(connection, KeyRange(), 1)
     return str(next(iter(found.values()), ""))
-
-
-def _truncate(names: Iterable[str]) -> str:
-    return f"TRUNCATE {', '.join(names)} RESTART IDENTITY"
-
-
-def _only_there(outcome: TableOutcome) -> str:
-    tally = outcome.tally
-    if not tally.only_source and not tally.changed:
-        return ""
-    return (
-        f"{outcome.move.source.name}: {tally.only_source:,} rows that the source does not have, {tally.changed:,} that"
-        " it has otherwise"
-    )
 
 
 class FinalPass(_RowsStep):

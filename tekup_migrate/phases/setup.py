@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
+from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected, label_of, url_of
 from tekup_migrate.phases.backing_up import BackUp
 from tekup_migrate.phases.observation import Observation
@@ -22,6 +24,10 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from tekup_migrate.git.branches import BranchRecord
+    from tekup_migrate.git.repository import Head
 
 
 def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
@@ -208,6 +214,7 @@ class Branch(Step):
         record = await read_record(repository, context.run)
         actions: tuple[Action, ...] = (Remark("The repository is as it was before the run: nothing is run."),)
         if record is not None:
+            _refuse_elsewhere(record, await repository.head())
             await refuse_undo(repository, record)
             own = await own_commits(repository, record)
             goes = record.made and not own
@@ -250,3 +257,14 @@ class Branch(Step):
         if record is not None:
             undone = await undo_branch(repository, record)
             context.ran("command", f"git switch {undone.head.branch or undone.head.sha}", str(app.directory))
+
+
+def _refuse_elsewhere(record: BranchRecord, head: Head) -> None:
+    if head.branch in (record.branch, record.former.branch):
+        return
+    raise WorldChangedError(
+        "The repository is on another branch",
+        happened=f"HEAD is on {head.branch or head.sha}, neither on {record.branch} nor where it was before the run.",
+        unchanged="Nothing was changed.",
+        remedy=f"Switch to {record.branch} or to {record.former.branch or record.former.sha}, and try again.",
+    )
