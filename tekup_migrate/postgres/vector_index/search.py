@@ -164,7 +164,8 @@ async def search_call(connection: asyncpg.Connection, function: Function) -> str
             return None
         parts.append(value)
     call = f"{name}({', '.join(parts)})"
-    return f"SELECT to_jsonb(r) ->> 'id' AS id, 0::float8 AS distance FROM {call} AS r LIMIT {NEIGHBOURS}"
+    identity = "coalesce(to_jsonb(r) ->> 'id', to_jsonb(r)::text)"
+    return f"SELECT {identity} AS id, 0::float8 AS distance FROM {call} AS r LIMIT {NEIGHBOURS}"
 
 
 def _guess(name: str, type_: str) -> str | None:
@@ -180,7 +181,7 @@ def _guess(name: str, type_: str) -> str | None:
 async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, samples: int) -> list[str]:
     """Return the text of some rows' vectors; equal tables give equal samples."""
     name = quote_ident(column.column)
-    hashed = f"hashtextextended({name}::text, 0)"
+    hashed = f"md5({quote_ident(column.extension_schema)}.{column.type}_send({name}))"
     query = f"""
         SELECT {name}::text AS vector FROM {column.relation.sql} WHERE {name} IS NOT NULL ORDER BY {hashed} LIMIT $1
     """
