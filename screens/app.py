@@ -30,6 +30,8 @@ from screens.log import LogScreen
 from screens.navigation import Navigation
 from screens.operator import WizardOperator
 from screens.palette import WizardCommands
+from screens.phase import PhaseScreen
+from screens.signals import on_end_signals
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
 from screens.wording import one_line
@@ -75,7 +77,9 @@ class WizardApp(App[int]):
         conductor = Conductor(
             plan=plan, opening=opening, operator=operator, board=board, stage=self, report_file=report_file
         )
-        self.desk = Desk(plan=plan, rehearsal=rehearsal, board=board, conductor=conductor, report_file=report_file)
+        self.desk = Desk(
+            given_plan=plan, rehearsal=rehearsal, board=board, conductor=conductor, report_file=report_file
+        )
         self.navigation = Navigation(self, self.desk)
         self.opening_key = ""
         self.farewell = ""
@@ -91,6 +95,7 @@ class WizardApp(App[int]):
     async def on_mount(self) -> None:
         """Show the start screen, and open the sitting once it is painted."""
         self._signs.begin()
+        on_end_signals(self._stop_at_once)
         await self.push_screen(StartScreen(self.desk))
         self.set_interval(1 / _PAINTS_A_SECOND, self._tick)
         self.call_after_refresh(self._begin)
@@ -107,7 +112,8 @@ class WizardApp(App[int]):
             code = EXIT_REFUSED
             await self._show_last(error)
         except asyncio.CancelledError:
-            self._leave(EXIT_ABRUPT)
+            if self.farewell:
+                self._leave(EXIT_ABRUPT)
             raise
         except Exception as defect:  # noqa: BLE001 - the App's edge: the operator is told where things stand
             code = EXIT_DEFECT
@@ -136,7 +142,8 @@ class WizardApp(App[int]):
     def stopped(self, outcome: Outcome) -> None:
         """Say what state everything is in."""
         self._interrupted = False
-        self.announce("\n".join(standing(self.desk.board)), title=outcome.ending.value.capitalize())
+        state = "" if isinstance(self.screen, PhaseScreen) else "\n".join(standing(self.desk.board))
+        self.announce(state or "Nothing is running now.", title=outcome.ending.value.capitalize())
 
     def rested(self, advice: str) -> None:
         """Go back to the hub with the advice."""
@@ -171,6 +178,7 @@ class WizardApp(App[int]):
 
     def announce(self, text: str, *, title: str = "") -> None:
         """Show a short notice that goes away by itself."""
+        self.clear_notifications()
         self.notify(text, title=title, markup=False, timeout=8)
 
     # What the operator asks for ------------------------------------------------------------------------
@@ -178,7 +186,7 @@ class WizardApp(App[int]):
     async def on_event(self, event: events.Event) -> None:
         """Throw away keys, pastes and clicks that cannot have been meant for the dialog in front."""
         answers = (events.Key, events.Paste, events.MouseDown, events.MouseUp)
-        if isinstance(event, answers) and not event.is_forwarded:
+        if isinstance(event, answers) and not event.is_forwarded and self.screen_stack:
             interrupt = isinstance(event, events.Key) and event.key in ("ctrl+c", "ctrl+q")
             if isinstance(self.screen, Dialog) and not interrupt and not self.screen.hears(event):
                 return
@@ -218,9 +226,10 @@ class WizardApp(App[int]):
 
     async def action_quit(self) -> None:
         """Pause, keep everything, and leave."""
-        if self.desk.conductor.leaving:
-            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C stops at once.")
-        self.desk.conductor.leave()
+        conductor = self.desk.conductor
+        conductor.leave()
+        if conductor.stance in (Stance.OPENING, Stance.PAUSING):
+            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C twice stops at once.")
         await self.navigation.withdraw_dialogs()
 
     async def action_interrupt(self) -> None:
@@ -264,6 +273,8 @@ class WizardApp(App[int]):
 
     def _tick(self) -> None:
         """Paint when something moved; this is what makes ten paints of thousands of events."""
+        if not self.screen_stack:
+            return
         self.navigation.settle()
         board, conductor = self.desk.board, self.desk.conductor
         step = (board.current, board.status.state if board.status is not None else None)

@@ -18,18 +18,24 @@ class Desk:
     """What every screen works with.
 
     Attributes:
-        plan: the consolidation.
+        given_plan: the consolidation as the command line read it.
         rehearsal: whether everything is thrown away afterwards.
         board: what is known of the run now.
         conductor: starts, pauses and ends the run.
         report_file: where the JSON report goes, if anywhere.
     """
 
-    plan: Plan
+    given_plan: Plan
     rehearsal: bool
     board: Board
     conductor: Conductor
     report_file: Path | None
+
+    @property
+    def plan(self) -> Plan:
+        """The consolidation; a rehearsal's own has the paths and addresses of its own world."""
+        sitting = self.conductor.sitting
+        return sitting.plan if sitting is not None else self.given_plan
 
     def step(self, step_id: str) -> Step | None:
         """Return a step of the open run by its id."""

@@ -16,7 +16,7 @@ from screens.conductor import Stance
 from screens.desk import Desk
 from screens.framed import FramedScreen
 from screens.widgets.step_list import StepList
-from screens.wording import clock, one_line
+from screens.wording import clock, counted, one_line
 from tekup_migrate.runner import StepStatus
 
 
@@ -88,7 +88,8 @@ class HubScreen(FramedScreen):
             )
         if not done:
             return Content.assemble(
-                f"{len(board.steps)} steps in {len(self.desk.plan.phases)} phases. Nothing was changed yet.\n",
+                f"{counted(len(board.steps), 'step')} in {counted(len(self.desk.plan.phases), 'phase')}."
+                " Nothing was changed yet.\n",
                 ("Enter starts", "bold"),
                 f" with {step}. Steps that change something show exactly what, and ask first.",
             )

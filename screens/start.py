@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from screens.commands import HELP, QUIT
+from screens.desk import Desk
 from screens.framed import FramedScreen
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress_lines import ProgressLines
-from screens.wording import one_line
+from screens.wording import lasted, one_line
 
 
 class StartScreen(FramedScreen):
@@ -20,6 +23,10 @@ class StartScreen(FramedScreen):
     CSS_PATH = "start.tcss"
     COMMANDS_SHOWN = (HELP, QUIT)
     HAS_RAIL = False
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._since = time.monotonic()
 
     def compose_centre(self) -> ComposeResult:
         """Lay out the reason to wait, its progress, and what runs."""
@@ -38,7 +45,10 @@ class StartScreen(FramedScreen):
             )
         else:
             reason = "Opening the journal. Nothing is changed, and no project is connected to before you start the run."
+        waited = lasted(int(time.monotonic() - self._since))
         title = one_line(self.desk.plan.title)
-        self.query_one("#reason", Static).update(Content.assemble((title, "bold $text-primary"), "\n\n", reason, "\n"))
+        self.query_one("#reason", Static).update(
+            Content.assemble((title, "bold $text-primary"), "\n\n", reason, (f"\n\n{waited}", "dim"))
+        )
         self.query_one(ProgressLines).paint()
         self.query_one(LogPanel).paint()

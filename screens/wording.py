@@ -38,7 +38,7 @@ def clock(seconds: float) -> str:
 
 def lasted(seconds: float) -> str:
     """Return a short duration: ``0.4 s``, ``42 s``, ``3 min 05 s``, ``1 h 02 min``."""
-    if seconds < 10:
+    if seconds < 10 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
@@ -51,6 +51,11 @@ def lasted(seconds: float) -> str:
 def count(number: float) -> str:
     """Return a number with a narrow gap between thousands: ``86 000``."""
     return f"{number:,.0f}".replace(",", " ")
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 step``, ``2 steps``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def amount(number: float, unit: str) -> str:

@@ -110,7 +110,6 @@ def _end_on_sigterm() -> None:
 
 def _wizard(plan: Plan, options: argparse.Namespace) -> int:
     from screens.wizard import open_wizard
-
     from tekup_migrate.real import real_opening
 
     return open_wizard(plan, real_opening(plan, _state(options)), rehearsal=False)

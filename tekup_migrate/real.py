@@ -12,12 +12,13 @@ from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Ran
+from tekup_migrate.gate import Gate
 from tekup_migrate.phases.rows import compare, rows_evidence
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.secret_source import SecretSource
 from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
-from tekup_migrate.steps import Context, Evidence, Gate, Operator, Verdict
+from tekup_migrate.steps import Context, Evidence, Operator, Verdict
 from tekup_migrate.unattended import UnattendedOperator
 
 

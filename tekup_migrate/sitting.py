@@ -18,13 +18,14 @@ import msgspec
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import JournalError
 from tekup_migrate.events import Event, Listener, Ran, StepChanged
+from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
 from tekup_migrate.lock import hold
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Context, Gate, Memory, Operator, Secrets
+from tekup_migrate.steps import Context, Memory, Operator, Secrets
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.journal import Journal, RunMemory
 from tekup_migrate.plan import BUILT_IN, read_plan
 from tekup_migrate.steps import (
@@ -18,7 +19,6 @@ from tekup_migrate.steps import (
     Context,
     Danger,
     Evidence,
-    Gate,
     Preview,
     Question,
     Reply,
@@ -64,7 +64,7 @@ class ScriptedOperator:
     replies: list[Reply] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
-    before_reply: Callable[[], None] = lambda: None
+    before_reply: Callable[[], object] = lambda: None
 
     async def confirm(self, step: Step, preview: Preview) -> Reply:
         self.asked.append(f"confirm {step.id}")

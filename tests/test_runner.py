@@ -80,7 +80,7 @@ async def test_a_world_that_changed_during_the_confirmation_is_previewed_and_con
 ) -> None:
     step = FileStep(tmp_path / "a")
     changes = iter(["edited meanwhile"])
-    operator = ScriptedOperator(before_reply=lambda: [step.path.write_text(text) for text in changes] and None)
+    operator = ScriptedOperator(before_reply=lambda: [step.path.write_text(text) for text in changes])
     runner, _ = runner_of(tmp_path, journal, step, operator=operator)
     assert (await runner.run()).ending is Ending.FINISHED
     assert operator.asked == ["confirm one.write", "confirm one.write"]
@@ -91,7 +91,7 @@ async def test_a_world_that_never_stands_still_is_refused_and_nothing_is_applied
 ) -> None:
     step = FileStep(tmp_path / "a")
     count = iter(range(100))
-    operator = ScriptedOperator(before_reply=lambda: step.path.write_text(str(next(count))) and None)
+    operator = ScriptedOperator(before_reply=lambda: step.path.write_text(str(next(count))))
     runner, _ = runner_of(tmp_path, journal, step, operator=operator)
     outcome = await runner.run()
     assert outcome.ending is Ending.FAILED

@@ -40,8 +40,9 @@ def _block(action: Action) -> Content:
         case FileChange(path, lines):
             return Content("\n").join([Content.styled(one_line(path), "bold"), *_diff(lines)])
         case Manual(instruction, address):
-            place = Content.styled(f"\n  {one_line(address)}" if address else "", "$text-accent underline")
-            return Content.assemble(("By hand\n", "dim"), _indented(instruction), place)
+            place = Content.styled(one_line(address), "$text-accent underline")
+            gap = "\n  " if address else ""
+            return Content.assemble(("By hand\n", "dim"), _indented(instruction), gap, place)
         case Remark(text, warning):
             return Content.styled(f"! {plain(text)}", "bold $text-warning") if warning else Content(plain(text))
 

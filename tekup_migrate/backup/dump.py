@@ -30,14 +30,15 @@ from tekup_migrate.backup.manifest import ARCHIVE, FORMAT, INSTRUCTIONS, Manifes
 from tekup_migrate.backup.plain import write_plain_sql
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
 from tekup_migrate.backup.progress import DumpProgress, copying_now
+from tekup_migrate.backup.sealing import seal_files
 from tekup_migrate.backup.source import Survey, survey
 from tekup_migrate.backup.writer import clear_note, clear_stale, note_writer
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Listener, OutputLine, Progress, Ran
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import SUPABASE_ROOT, connect
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.quoting import quote_ident
-from tekup_migrate.steps import Gate
 
 if TYPE_CHECKING:
     import asyncpg
@@ -60,6 +61,7 @@ class BackupRequest:
         ref: the project's reference, for the manifest.
         schemas: the schemas to dump, whole.
         jobs: parallel workers of pg_dump.
+        sealed_for: the age recipient to seal the archive for (``sealing.public_part``), or empty for an open one.
         plain: whether to write ``plain.sql`` too, for people who want to read it.
         installed: whether an installed pg_dump may be used; the embedded one otherwise.
     """
@@ -70,6 +72,7 @@ class BackupRequest:
     ref: str = ""
     schemas: tuple[str, ...] = ("public",)
     jobs: int = JOBS
+    sealed_for: str = ""
     plain: bool = False
     installed: bool = True
 
@@ -84,7 +87,7 @@ async def backup_project(
         PauseRequested: a pause was asked for; nothing is left of the unfinished backup.
     """
     day = day or date.today()
-    await asyncio.to_thread(clear_stale, root, f"{request.name}-{day:%Y%m%d}")
+    await asyncio.to_thread(clear_stale, root, request.name)
     folder = await asyncio.to_thread(dated_folder, root, request.name, day)
     return folder, await dump(request, folder, listen=listen, gate=gate)
 
@@ -110,14 +113,16 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
     async with _snapshot(request) as (connection, snapshot):
         found = await survey(connection, request.schemas)
         needed = found.archive_bytes + (found.plain_bytes if request.plain else 0)
+        # Sealing one file after the other needs, at worst, room for the largest one twice.
+        needed *= 2 if request.sealed_for else 1
         await asyncio.to_thread(require_room, folder, needed)
         programs = await choose_programs(found.server_major, installed=request.installed)
         async with _partial(folder) as partial:
             work = _Dump(request, partial, found, programs, snapshot, listen)
             tables = await work.run(connection)
-            await connection.close()
+            connection.terminate()
             manifest = await work.complete(tables, started)
-            await asyncio.to_thread(finish, partial, folder)
+            await _to_the_end(asyncio.create_task(asyncio.to_thread(finish, partial, folder)))
     listen(Ran(kind="file", text=f"{len(manifest.files)} files, {manifest.bytes:,} bytes", where=str(folder)))
     return manifest
 
@@ -178,6 +183,7 @@ class _Dump:
             for task in (watching, digesting, dumping):
                 task.cancel()
             await asyncio.gather(watching, digesting, dumping, return_exceptions=True)
+        progress.complete()
         return digesting.result()
 
     async def _run_pg_dump(self, progress: DumpProgress) -> None:
@@ -243,6 +249,8 @@ class _Dump:
         (self.partial / SUPABASE_ROOT.name).write_bytes(SUPABASE_ROOT.read_bytes())
         if self.request.plain:
             await write_plain_sql(self.partial / ARCHIVE, self.partial / PLAIN, self.programs, self.found.server_major)
+        if self.request.sealed_for:
+            await seal_files(self.partial, self.request.sealed_for)
         manifest = Manifest(
             format=FORMAT,
             tool_version=__version__,
@@ -263,11 +271,21 @@ class _Dump:
             roles=self.found.roles,
             extensions=self.found.extensions,
             functions=self.found.functions,
+            sealed_for=self.request.sealed_for,
         )
         instructions = restore_instructions(manifest, plain=self.request.plain)
         (self.partial / INSTRUCTIONS).write_text(instructions, encoding="utf-8", newline="\n")
         clear_note(self.partial)
         return await asyncio.to_thread(write_manifest, self.partial, manifest)
+
+
+async def _to_the_end(task: asyncio.Task[None]) -> None:
+    """Await a task that must not be left half-way: a cancellation waits for its end."""
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
 
 
 async def _first_failure(*tasks: asyncio.Task[Any]) -> None:

@@ -14,7 +14,7 @@ def restore_instructions(manifest: Manifest, *, plain: bool) -> str:
     """Return RESTORE.md for a backup; ``plain`` says that the folder also holds a plain SQL file."""
     parts = [
         _origin(manifest),
-        _WHOLE,
+        _SEALED if manifest.sealed_for else _WHOLE,
         _PREPARE.format(major=manifest.dump_major, database=shlex.quote(manifest.database)),
         _requirements(manifest),
         _RESTORE.format(first=_first_table(manifest)),
@@ -43,6 +43,23 @@ pg_restore -f /dev/null {ARCHIVE}
 ```
 
 Both must end without an error.
+"""
+
+_SEALED = f"""## 1. Is it whole? Open it
+
+```sh
+sha256sum -c {CHECKSUMS}      # macOS: shasum -a 256 -c {CHECKSUMS}
+```
+
+The files that end with `.age` are sealed. Write the backup key (`AGE-SECRET-KEY-1…`) into a file `key.txt` that only
+you can read, and open them with the program `age` (age-encryption.org):
+
+```sh
+for f in {ARCHIVE}/*.age; do age --decrypt --identity key.txt --output "${{f%.age}}" "$f" && rm "$f"; done
+pg_restore -f /dev/null {ARCHIVE}
+```
+
+All must end without an error.
 """
 
 _PREPARE = """## 2. Prepare an empty database
@@ -94,8 +111,9 @@ _RESTORE = f"""## 3. Restore
 `public` exists in every database, so its creation is taken out of the list first:
 
 ```sh
-pg_restore -l {ARCHIVE} | grep -v ' SCHEMA - public ' > restore.list
-pg_restore --exit-on-error --jobs=2 --use-list=restore.list --no-password --dbname="$PGDATABASE" {ARCHIVE}
+list=$(mktemp)
+pg_restore -l {ARCHIVE} | grep -v ' SCHEMA - public ' > "$list"
+pg_restore --exit-on-error --jobs=2 --use-list="$list" --no-password --dbname="$PGDATABASE" {ARCHIVE}
 ```
 
 If you are no superuser (on Supabase you are not), add `--no-owner`, and leave out the grants that only a superuser
@@ -104,7 +122,7 @@ may set: `grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL '` instead of the one 
 If the server is older than Postgres 17 and stops at `transaction_timeout`, use this (it leaves that one setting out):
 
 ```sh
-pg_restore --use-list=restore.list -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1
+pg_restore --use-list="$list" -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1
 ```
 
 One table alone, into a database that does not have it{{first}}

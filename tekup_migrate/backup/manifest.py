@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,11 @@ CHECKSUMS = "SHA256SUMS"
 INSTRUCTIONS = "RESTORE.md"
 ARCHIVE = "archive"
 """The folder that pg_dump writes its directory archive into, inside the backup's folder."""
+
+
+def major_of(version: str) -> int:
+    """Return the major number of a Postgres version such as ``17.4`` or ``19beta1``."""
+    return int(re.split(r"\D", version, maxsplit=1)[0])
 
 
 class TableContent(Struct, frozen=True, kw_only=True):
@@ -89,6 +95,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
         roles: the source's roles; the archive's owners and grants name them.
         extensions: what must exist before the archive can be restored.
         functions: functions outside the archive that something in it calls.
+        sealed_for: the age recipient that the archive's files are sealed for, or empty.
     """
 
     format: int
@@ -110,16 +117,17 @@ class Manifest(Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     extensions: tuple[InstalledExtension, ...] = ()
     functions: tuple[OutsideFunction, ...] = ()
+    sealed_for: str = ""
 
     @property
     def server_major(self) -> int:
         """The source's major version."""
-        return int(self.server_version.split(".")[0])
+        return major_of(self.server_version)
 
     @property
     def dump_major(self) -> int:
         """The major version of the pg_dump that wrote the archive."""
-        return int(self.dump_version.split(".")[0])
+        return major_of(self.dump_version)
 
     @property
     def rows(self) -> int:

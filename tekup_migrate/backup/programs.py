@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tekup_migrate.backup.child import clean_environment, read_output
+from tekup_migrate.backup.manifest import major_of
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.programs import EMBEDDED_MAJORS, embedded_program
 
@@ -98,7 +99,7 @@ async def installed_programs() -> list[DumpPrograms]:
                 dump=dump,
                 restore=restore,
                 version=version,
-                major=int(re.split(r"\D", version)[0]),
+                major=major_of(version),
                 tls=await _speaks_tls(dump),
                 embedded=False,
             )

@@ -20,10 +20,11 @@ from tekup_migrate.backup.verify import require_whole
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Progress
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import connect
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.quoting import Relation, quote_ident
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 
 if TYPE_CHECKING:
     import asyncpg

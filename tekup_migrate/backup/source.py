@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tekup_migrate.backup.manifest import InstalledExtension, OutsideFunction
+from tekup_migrate.backup.manifest import InstalledExtension, OutsideFunction, major_of
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.quoting import Relation
 
@@ -62,7 +62,7 @@ class Survey:
     @property
     def server_major(self) -> int:
         """The server's major version."""
-        return int(self.server_version.split(".")[0])
+        return major_of(self.server_version)
 
     @property
     def archive_bytes(self) -> int:

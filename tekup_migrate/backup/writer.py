@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -39,15 +40,17 @@ def clear_note(partial: Path) -> None:
     (partial / _NOTE).unlink(missing_ok=True)
 
 
-def clear_stale(root: Path, prefix: str) -> None:
-    """Remove unfinished folders ``<prefix>*.partial`` under ``root`` whose run no longer exists.
+def clear_stale(root: Path, name: str) -> None:
+    """Remove what runs that no longer exist left under ``root`` of backups called ``name``.
 
     A pg_dump that outlived its killed run is ended first; it is known by its id and its start time.
 
     Raises:
         MigrationError: another run is writing such a folder now.
     """
-    for partial in sorted(root.glob(f"{prefix}*{PARTIAL}")):
+    pattern = re.compile(rf"{re.escape(name)}-\d{{8}}(-\d+)?(\.opened)?{re.escape(PARTIAL)}")
+    found = sorted(root.iterdir()) if root.is_dir() else []
+    for partial in [path for path in found if pattern.fullmatch(path.name)]:
         writer = _read_note(partial)
         if writer is not None and _lives(writer.owner):
             raise MigrationError(

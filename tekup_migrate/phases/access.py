@@ -7,17 +7,19 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.postgres.connection import connect
-from tekup_migrate.postgres.dsn import ConnectionUrl, parse_url
-from tekup_migrate.postgres.side import Side
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.postgres.dsn import ConnectionUrl
+    from tekup_migrate.postgres.side import Side
+
 
 def url_of(context: Context, project_id: str) -> ConnectionUrl:
     """Return a project's connection URL."""
+    from tekup_migrate.postgres.dsn import parse_url
+
     return parse_url(context.project(project_id).url).url
 
 
@@ -35,6 +37,8 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
         ConnectionFailedError: it could not be reached, or refused us.
         MigrationError: a statement failed or the connection broke; the server's own words are in it.
     """
+    from tekup_migrate.postgres.connection import connect
+
     connection = await connect(url_of(context, project_id), await context.secrets.password(project_id))
     try:
         async with clear_errors(context, project_id):
@@ -46,6 +50,8 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
 @asynccontextmanager
 async def side_of(context: Context, project_id: str) -> AsyncIterator[Side]:
     """Hold a side (a few connections) of a project for the length of the block."""
+    from tekup_migrate.postgres.side import Side
+
     password = await context.secrets.password(project_id)
     async with Side(url_of(context, project_id), password) as side, clear_errors(context, project_id):
         yield side

@@ -11,7 +11,6 @@ from tekup_migrate.phases.env import RewriteEnv
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.prisma import Generate, Protect, Push
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.steps import Context, Evidence, Figure, Step, Verdict
 
 
@@ -54,6 +53,8 @@ class Tables(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Compare the plan's names with the catalog."""
+        from tekup_migrate.postgres.inventory import inventory
+
         async with connected(context, context.plan.project_id("target")) as connection:
             tables = await inventory(connection)
         wanted = context.plan.apps[self.app].tables

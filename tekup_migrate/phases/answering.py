@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from tekup_migrate.apps.health import ProbeResult, probe, wait_until_healthy
-from tekup_migrate.apps.ports import require_free_port
-from tekup_migrate.apps.processes import RunningProcess, run_command, start_process
 from tekup_migrate.events import OutputLine
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import App, Phase, Plan, Probe
 from tekup_migrate.steps import Context, Evidence, Figure, Verdict
+
+if TYPE_CHECKING:
+    from tekup_migrate.apps.health import ProbeResult
+    from tekup_migrate.apps.processes import RunningProcess
 
 START_LIMIT = 90.0
 """Seconds that an app gets to answer for the first time; a cold monorepo compiles first."""
@@ -83,6 +85,10 @@ async def running(context: Context, app: App) -> AsyncIterator[RunningProcess]:
     Raises:
         MigrationError: its port is in use, it does not start, or does not answer in time.
     """
+    from tekup_migrate.apps.health import wait_until_healthy
+    from tekup_migrate.apps.ports import require_free_port
+    from tekup_migrate.apps.processes import start_process
+
     if app.port:
         await require_free_port(app.port)
     command = " ".join(app.commands.start)
@@ -99,6 +105,8 @@ async def running(context: Context, app: App) -> AsyncIterator[RunningProcess]:
 
 async def ask(app: App, wanted: Probe) -> Answered:
     """Ask one address of a running app once."""
+    from tekup_migrate.apps.health import probe
+
     url = address(app, wanted)
     result = await probe(url, timeout=30.0)
     good, found = _judge(result, rows=wanted.rows)
@@ -146,6 +154,8 @@ async def run_check(context: Context, app: App, argv: tuple[str, ...], *, limit:
     Raises:
         CommandFailedError: it failed; its last lines are in the details.
     """
+    from tekup_migrate.apps.processes import run_command
+
     context.ran("command", " ".join(argv), str(app.directory))
     finished = await context.gate.guard(
         run_command(

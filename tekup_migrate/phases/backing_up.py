@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tekup_migrate.backup.dump import BackupRequest, backup_project
-from tekup_migrate.backup.manifest import Manifest
-from tekup_migrate.backup.verify import verify_archive
 from tekup_migrate.phases.access import label_of, url_of
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Command, Context, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
@@ -40,6 +37,8 @@ class BackUp(Step):
 
     async def apply(self, context: Context) -> None:
         """Dump, unless this run has a whole backup of this project already."""
+        from tekup_migrate.backup.dump import BackupRequest, backup_project
+
         if _folder(context, self.project) is not None:
             return
         project = context.project(self.project)
@@ -54,6 +53,9 @@ class BackUp(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Read the whole archive back and compare it with its manifest."""
+        from tekup_migrate.backup.manifest import Manifest
+        from tekup_migrate.backup.verify import verify_archive
+
         folder = _folder(context, self.project)
         if folder is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
@@ -87,6 +89,8 @@ def backup_folders(context: Context) -> tuple[Path, ...]:
 
 def backup_of(context: Context, project_id: str) -> str:
     """Return how a dialog names the backup that covers a project, or that there is none."""
+    from tekup_migrate.backup.manifest import Manifest
+
     folder = _folder(context, project_id)
     if folder is None:
         return "no backup of it was made in this run"

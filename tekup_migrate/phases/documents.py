@@ -9,8 +9,6 @@ from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.backing_up import backup_folders
 from tekup_migrate.phases.rotation import found_leaks
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.report.decommission import decommission_date, decommission_plan
-from tekup_migrate.report.document import make_report, to_markdown
 from tekup_migrate.steps import Context, DiffLine, Evidence, FileChange, Preview, Step, Undo, Verdict
 
 
@@ -61,11 +59,15 @@ class Decommission(_RunDocument):
 
     async def text(self, context: Context) -> str:
         """Return the decommission plan, dated from today or from when it was written first."""
+        from tekup_migrate.report.decommission import decommission_plan
+
         plan = context.plan
         backups = [str(path) for path in backup_folders(context)]
         return decommission_plan(plan, self._date(context), backups, await found_leaks(context))
 
     def _date(self, context: Context) -> dt.date:
+        from tekup_migrate.report.decommission import decommission_date
+
         kept = context.memory.recall(self.id)
         if kept is not None:
             return dt.date.fromisoformat(kept.decode())
@@ -100,6 +102,7 @@ class WriteReport(_RunDocument):
     async def text(self, context: Context) -> str:
         """Return the report as it stands before this very step."""
         from tekup_migrate.phases import steps_of  # the package makes its steps from this module
+        from tekup_migrate.report.document import make_report, to_markdown
 
         journal = Journal.open_existing(context.folder.parent / JOURNAL)
         run = journal.latest_run() if journal else None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.envfiles.connection_url import rewritten_url
-from tekup_migrate.envfiles.diff import file_change
-from tekup_migrate.envfiles.former import FormerFile, restore
-from tekup_migrate.envfiles.rewrite import EnvRewrite, plan_rewrite, read_bytes, read_values, real_path, write
 from tekup_migrate.phases.access import url_of
 from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
 from tekup_migrate.plan import App, EnvFile, Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Preview, Remark, Step, Undo, Verdict
+
+if TYPE_CHECKING:
+    from tekup_migrate.envfiles.rewrite import EnvRewrite
 
 ANON_KEY, SERVICE_KEY = "anon key", "service key"
 
@@ -35,6 +35,8 @@ class RewriteEnv(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show every changed line, secrets masked."""
+        from tekup_migrate.envfiles.diff import file_change
+
         rewrites = await self._rewrites(context)
         changed = [rewrite for rewrite in rewrites if rewrite.changed]
         app, target = context.plan.apps[self.app], context.plan.target
@@ -57,6 +59,9 @@ class RewriteEnv(Step):
 
     async def apply(self, context: Context) -> None:
         """Keep the former bytes sealed, then write."""
+        from tekup_migrate.envfiles.former import FormerFile
+        from tekup_migrate.envfiles.rewrite import write
+
         seal = await context.secrets.seal()
         if context.plan.moves_of(self.app):
             # From here on the app may write to the target: its rows are no longer only our copy.
@@ -90,6 +95,8 @@ class RewriteEnv(Step):
 
     async def revert(self, context: Context) -> None:
         """Put the former bytes back, unless somebody edited a file since."""
+        from tekup_migrate.envfiles.former import FormerFile, restore
+
         seal = await context.secrets.seal()
         for file in self._files(context):
             sealed = context.memory.recall(self._key(file))
@@ -110,6 +117,8 @@ class RewriteEnv(Step):
         return tuple([await self._rewrite(context, file) for file in self._files(context)])
 
     async def _rewrite(self, context: Context, file: EnvFile) -> EnvRewrite:
+        from tekup_migrate.envfiles.rewrite import plan_rewrite, read_bytes, read_values, real_path
+
         path = self._path(context, file)
         now = read_values(read_bytes(real_path(path)))
         present = {key: what for key, what in file.rewrite.items() if key in now}
@@ -130,6 +139,8 @@ class RewriteEnv(Step):
 
 async def wanted_value(context: Context, what: str, now: str) -> Secret | str:
     """Return what an env key shall hold; ``what`` is the plan's word for it, ``now`` its present value."""
+    from tekup_migrate.envfiles.connection_url import rewritten_url
+
     project_id = context.plan.project_id("target")
     project = context.plan.target
     match what:
@@ -164,6 +175,8 @@ def env_values(app: App, path: str) -> dict[str, str | None]:
     Raises:
         MigrationError: the file cannot be read.
     """
+    from tekup_migrate.envfiles.rewrite import read_bytes, read_values, real_path
+
     return read_values(read_bytes(real_path(app.directory / path)))
 
 

@@ -11,23 +11,6 @@ from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.schema import transplant_of
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.postgres.catalog.objects import Function, Kind
-from tekup_migrate.postgres.catalog.reading import read_catalog
-from tekup_migrate.postgres.comparison import Item
-from tekup_migrate.postgres.transplant import Created, undo
-from tekup_migrate.postgres.vector_index import (
-    Method,
-    Recommendation,
-    SearchQuality,
-    VectorColumn,
-    build,
-    is_search,
-    measure,
-    measure_function,
-    recommend,
-    server_memory,
-    vector_columns,
-)
 from tekup_migrate.steps import (
     Context,
     Danger,
@@ -46,12 +29,18 @@ from tekup_migrate.steps import (
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.postgres.comparison import Item
+    from tekup_migrate.postgres.transplant import Created
+    from tekup_migrate.postgres.vector_index import Recommendation, SearchQuality, VectorColumn
+
 SLACK = 0.005
 """Recall is an average over a hundred searches: half a hit among a thousand neighbours is noise."""
 
 
 async def _recommendations(context: Context, app: str) -> tuple[Recommendation, ...]:
     """Return what is to be built, as the operator decided where they did."""
+    from tekup_migrate.postgres.vector_index import Method, recommend, server_memory, vector_columns
+
     plan = await transplant_of(context, app)
     async with both_connected(context) as (source, target):
         moves = await table_moves(source, context.plan.moves_of(app))
@@ -111,6 +100,8 @@ class WeighIndex(Observation):
 
 
 def _question(found: Recommendation) -> Question:
+    from tekup_migrate.postgres.vector_index import Method
+
     labels = {
         Method.NONE: ("No index", "Every search scans all rows: exact, and fast while there are few."),
         Method.IVFFLAT: ("ivfflat", "Quick to build; finds less when rows change much after the build."),
@@ -143,6 +134,8 @@ class BuildIndex(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show the settings and the statement."""
+        from tekup_migrate.postgres.vector_index import Method
+
         where = label_of(context, context.plan.project_id("target"))
         actions: list[Sql | Remark] = []
         for found in await _recommendations(context, self.app):
@@ -164,6 +157,8 @@ class BuildIndex(Step):
 
     async def apply(self, context: Context) -> None:
         """Build what is not there yet."""
+        from tekup_migrate.postgres.vector_index import build
+
         target = context.plan.project_id("target")
         for found in await _recommendations(context, self.app):
             async with connected(context, target) as connection, connected(context, target) as watcher:
@@ -175,6 +170,8 @@ class BuildIndex(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Look for a valid index on every column that shall have one."""
+        from tekup_migrate.postgres.vector_index import Method
+
         lines, good = [], True
         found = await _recommendations(context, self.app)
         async with connected(context, context.plan.project_id("target")) as connection:
@@ -191,9 +188,11 @@ class BuildIndex(Step):
 
     async def revert(self, context: Context) -> None:
         """Drop what was built."""
+        from tekup_migrate.postgres.transplant import undo as drop_created
+
         recorder = self._recorder(context)
         async with connected(context, context.plan.project_id("target")) as connection:
-            for sql in await undo(connection, recorder.kept):
+            for sql in await drop_created(connection, recorder.kept):
                 context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
         recorder.forget()
 
@@ -208,6 +207,8 @@ class _Recorder:
     @property
     def kept(self) -> tuple[Created, ...]:
         """Return what was created so far."""
+        from tekup_migrate.postgres.transplant import Created
+
         kept = self._context.memory.recall(self._step)
         return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
 
@@ -263,6 +264,8 @@ class MeasureSearch(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Measure."""
+        from tekup_migrate.postgres.vector_index import vector_columns
+
         plan = await transplant_of(context, self.app)
         recommended = await _recommendations(context, self.app)
         lines: list[str] = []
@@ -293,23 +296,32 @@ async def _both(
     old: VectorColumn,
     new: Recommendation,
 ) -> tuple[SearchQuality | None, SearchQuality | None]:
-    before = await context.gate.guard(measure(source, old, metric=new.metric))
-    after = await context.gate.guard(
-        measure(target, new.column, metric=new.metric, halfvec=new.halfvec, settings=new.search_settings)
-    )
+    import asyncio
+
+    from tekup_migrate.postgres.vector_index import measure
+
+    there = measure(target, new.column, metric=new.metric, halfvec=new.halfvec, settings=new.search_settings)
+    # Two servers: neither search slows the other down by more than the machine between them does.
+    before, after = await context.gate.guard(asyncio.gather(measure(source, old, metric=new.metric), there))
     return before, after
 
 
 async def _through_function(
     source: asyncpg.Connection, target: asyncpg.Connection, item: Item, old: VectorColumn, new: VectorColumn
 ) -> tuple[SearchQuality | None, SearchQuality | None] | None:
+    import asyncio
+
+    from tekup_migrate.postgres.catalog.objects import Function, Kind
+    from tekup_migrate.postgres.catalog.reading import read_catalog
+    from tekup_migrate.postgres.vector_index import is_search, measure_function
+
     if item.key.kind is not Kind.FUNCTION:
         return None
     ours = (await read_catalog(source)).get(item.key, Function)
     theirs = (await read_catalog(target)).get(item.target, Function)
     if ours is None or theirs is None or not is_search(ours):
         return None
-    return await measure_function(source, ours, old), await measure_function(target, theirs, new)
+    return await asyncio.gather(measure_function(source, ours, old), measure_function(target, theirs, new))
 
 
 def _compare(

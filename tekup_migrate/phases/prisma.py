@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from tekup_migrate.apps.package_scripts import read_command
-from tekup_migrate.apps.prisma import Existing, PushPrediction, predict_push, read_schema
-from tekup_migrate.apps.prisma_config import CONFIG, SINCE, external_tables, new_config
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import run_check
@@ -18,7 +15,6 @@ from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan, Prisma
-from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.steps import (
     Action,
     Command,
@@ -46,6 +42,8 @@ _UNUSED_ENUMS = """
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.apps.prisma import PushPrediction
+
 
 class _PrismaStep(Step):
     """A step of an app with the trait ``prisma``."""
@@ -72,10 +70,16 @@ class _PrismaStep(Step):
 
     def config(self, context: Context) -> Path:
         """Return where Prisma looks for the app's config."""
+        from tekup_migrate.apps.prisma_config import CONFIG
+
         return self.app(context).directory / self.trait(context).directory / CONFIG
 
     async def prediction(self, context: Context) -> PushPrediction:
         """Return what a push would drop now."""
+        from tekup_migrate.apps.prisma import Existing, predict_push, read_schema
+        from tekup_migrate.apps.prisma_config import external_tables
+        from tekup_migrate.postgres.inventory import inventory
+
         schema = read_schema(self.app(context).directory / self.trait(context).schema)
         async with connected(context, context.plan.project_id("target")) as connection:
             enums = await connection.fetch(_UNUSED_ENUMS)
@@ -105,6 +109,8 @@ class Protect(_PrismaStep):
 
     async def preview(self, context: Context) -> Preview:
         """Show the new file, or what the operator must put into the one that is there."""
+        from tekup_migrate.apps.prisma_config import SINCE
+
         config, text = self.config(context), await self._text(context)
         note = f"Prisma ORM {SINCE} or newer honours this; older ones ignore it."
         actions: tuple[Action, ...]
@@ -120,6 +126,8 @@ class Protect(_PrismaStep):
 
     async def _text(self, context: Context) -> str | None:
         """Return the config that is needed, or None when nothing is missing from it."""
+        from tekup_migrate.apps.prisma_config import new_config
+
         found = await self.prediction(context)
         if not found.dropped_tables:
             return None
@@ -129,6 +137,8 @@ class Protect(_PrismaStep):
 
     async def apply(self, context: Context) -> None:
         """Write a new config; ask for the operator's hand where there is one already."""
+        from tekup_migrate.apps.prisma_config import CONFIG
+
         config, text = self.config(context), await self._text(context)
         if text is None:
             return
@@ -150,6 +160,8 @@ class Protect(_PrismaStep):
 
     async def revert(self, context: Context) -> None:
         """Delete the config that this run wrote, unless it was edited since."""
+        from tekup_migrate.apps.prisma_config import CONFIG
+
         kept, config = context.memory.recall(self.id), self.config(context)
         if kept is None or not config.exists():
             return
@@ -166,6 +178,8 @@ class Protect(_PrismaStep):
 
 def own_config(context: Context, app_id: str, app: App) -> tuple[str, ...]:
     """Return the config that this run wrote into an app's repository, relative to it, if it wrote one."""
+    from tekup_migrate.apps.prisma_config import CONFIG
+
     if app.prisma is None:
         return ()
     phases = (phase.id for phase in context.plan.phases if phase.app == app_id)
@@ -184,6 +198,8 @@ class Generate(_PrismaStep):
 
     async def preview(self, context: Context) -> Preview:
         """Show the command and what it leads to."""
+        from tekup_migrate.apps.package_scripts import read_command
+
         app, argv = self.app(context), self.trait(context).generate
         reading = read_command(argv, root=app.directory)
         return Preview(
@@ -205,6 +221,8 @@ class Generate(_PrismaStep):
 
     async def verify(self, context: Context) -> Evidence:
         """Read the schema; the command's own success is all there is to see of the client."""
+        from tekup_migrate.apps.prisma import read_schema
+
         said = context.memory.recall(self.id)
         schema = read_schema(self.app(context).directory / self.trait(context).schema)
         return Evidence(
@@ -232,6 +250,8 @@ class Push(_PrismaStep):
 
     async def preview(self, context: Context) -> Preview:
         """Predict, and refuse where anything would be dropped."""
+        from tekup_migrate.apps.package_scripts import read_command
+
         app, argv = self.app(context), self.trait(context).push
         reading, found = read_command(argv, root=app.directory), await self.prediction(context)
         target = context.plan.project_id("target")
@@ -286,6 +306,8 @@ class Push(_PrismaStep):
 
 
 def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) -> None:
+    from tekup_migrate.apps.prisma_config import CONFIG, SINCE
+
     if found.safe and not flags:
         return
     lost = ", ".join(thing.name for thing in (*found.dropped_tables, *found.dropped_enums))
@@ -299,4 +321,6 @@ def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) 
 
 
 async def _counts(connection: asyncpg.Connection) -> dict[str, int]:
+    from tekup_migrate.postgres.inventory import inventory
+
     return {table.name: table.rows for table in await inventory(connection) if table.counted}

@@ -8,13 +8,12 @@ from tekup_migrate.phases.access import both_connected, label_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Move, Phase, Plan
-from tekup_migrate.postgres.preflight import preflight
-from tekup_migrate.postgres.probes import differences, probe, sample_rows, subjects
-from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.steps import Context, Evidence, Figure, Verdict
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from tekup_migrate.postgres.quoting import Relation
 
 
 class Preflight(Observation):
@@ -39,6 +38,8 @@ class Preflight(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Look."""
+        from tekup_migrate.postgres.preflight import preflight
+
         limit = context.plan.target.disk_limit_gb
         async with both_connected(context) as (source, target):
             moves = await table_moves(source, context.plan.moves_of(self.app))
@@ -81,6 +82,8 @@ class Access(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Try, on both sides, with the same rows and users."""
+        from tekup_migrate.postgres.probes import differences, probe, sample_rows, subjects
+
         found: list[str] = []
         intended: list[str] = []
         tried = 0

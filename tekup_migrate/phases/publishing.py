@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tekup_migrate.credentials.leaks import leaks_in_text
-from tekup_migrate.git.commits import CommitRecord, commit_paths, undo_commit
-from tekup_migrate.git.push import PushRecord, push, push_preview, undo_push
-from tekup_migrate.git.repository import Repository
 from tekup_migrate.phases.prisma import own_config
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan
-from tekup_migrate.report.readme import with_section
 from tekup_migrate.steps import (
     Command,
     Context,
@@ -26,6 +22,9 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from tekup_migrate.git.repository import Repository
 
 REMOTE = "origin"
 
@@ -92,6 +91,8 @@ class Readme(Step):
         return app.directory / app.readme
 
     def _change(self, context: Context) -> tuple[Path, bytes, bytes]:
+        from tekup_migrate.report.readme import with_section
+
         path = self._path(context)
         before = path.read_bytes() if path.exists() else b""
         return path, before, with_section(before, readme_lines(context.plan, self.app))
@@ -128,6 +129,8 @@ class Commit(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show the command, and what else in the files would go along."""
+        from tekup_migrate.git.repository import Repository
+
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         head = await repository.head()
@@ -158,6 +161,10 @@ class Commit(Step):
 
     async def apply(self, context: Context) -> None:
         """Commit exactly these paths."""
+        from tekup_migrate.credentials.leaks import leaks_in_text
+        from tekup_migrate.git.commits import commit_paths
+        from tekup_migrate.git.repository import Repository
+
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         paths = self._paths(context)
@@ -174,6 +181,8 @@ class Commit(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Compare the files with HEAD."""
+        from tekup_migrate.git.repository import Repository
+
         repository = await Repository.open(context.plan.apps[self.app].directory)
         left = [entry.path for entry in await repository.status(self._paths(context))]
         head = await repository.head()
@@ -185,6 +194,9 @@ class Commit(Step):
 
     async def revert(self, context: Context) -> None:
         """Take the commit back."""
+        from tekup_migrate.git.commits import CommitRecord, undo_commit
+        from tekup_migrate.git.repository import Repository
+
         kept = context.memory.recall(self.id)
         if kept is not None:
             repository = await Repository.open(context.plan.apps[self.app].directory)
@@ -214,6 +226,9 @@ class Push(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show the remote and the commits."""
+        from tekup_migrate.git.push import push_preview
+        from tekup_migrate.git.repository import Repository
+
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         outgoing = await push_preview(repository, context.plan.branch, REMOTE)
@@ -230,6 +245,9 @@ class Push(Step):
 
     async def apply(self, context: Context) -> None:
         """Push."""
+        from tekup_migrate.git.push import push
+        from tekup_migrate.git.repository import Repository
+
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         record = await push(repository, context.plan.branch, REMOTE)
@@ -239,6 +257,9 @@ class Push(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Ask the remote where its branch is."""
+        from tekup_migrate.git.push import push_preview
+        from tekup_migrate.git.repository import Repository
+
         app: App = context.plan.apps[self.app]
         outgoing = await push_preview(await Repository.open(app.directory), context.plan.branch, REMOTE)
         good = outgoing.up_to_date
@@ -252,6 +273,9 @@ class Push(Step):
 
     async def revert(self, context: Context) -> None:
         """Delete the remote's branch, if it still stands where the push left it."""
+        from tekup_migrate.git.push import PushRecord, undo_push
+        from tekup_migrate.git.repository import Repository
+
         kept = context.memory.recall(self.id)
         if kept is not None:
             repository = await Repository.open(context.plan.apps[self.app].directory)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
-from tekup_migrate.postgres.catalog.objects import ObjectKey
-from tekup_migrate.postgres.comparison import Item, LeaveBehind, NewName, Resolution, Share
 from tekup_migrate.steps import Context, Option, Question
+
+if TYPE_CHECKING:
+    from tekup_migrate.postgres.catalog.objects import ObjectKey
+    from tekup_migrate.postgres.comparison import Item, Resolution
 
 
 class _Choice(Enum):
@@ -20,17 +22,13 @@ class _Choice(Enum):
     STOP = "stop"
 
 
-class _Decision(Struct, frozen=True):
-    """One decision, as the journal keeps it; ``name`` is the new name of a renamed thing."""
-
-    key: ObjectKey
-    choice: _Choice
-    name: str = ""
+_Decision = tuple["ObjectKey", str, str]
+"""One decision as the journal keeps it: the source's key, the choice, and the new name of a renamed thing."""
 
 
 def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
     """Return the decisions about an app's move, by the source's key."""
-    return {decision.key: _resolution(decision) for decision in _read(context, app)}
+    return {key: _resolution(_Choice(choice), name) for key, choice, name in _read(context, app)}
 
 
 async def ask_about(context: Context, app: str, conflicts: Sequence[Item]) -> None:
@@ -40,7 +38,7 @@ async def ask_about(context: Context, app: str, conflicts: Sequence[Item]) -> No
         name = f"{app}_{item.target.name}"
         chosen = _Choice(await context.operator.choose(_question(item, name)))
         if chosen is not _Choice.STOP:
-            decisions.append(_Decision(item.key, chosen, name))
+            decisions.append((item.key, chosen.value, name))
             context.memory.remember(_note(app), msgspec.json.encode(decisions))
 
 
@@ -58,10 +56,12 @@ def _question(item: Item, name: str) -> Question:
     )
 
 
-def _resolution(decision: _Decision) -> Resolution:
-    match decision.choice:
+def _resolution(choice: _Choice, name: str) -> Resolution:
+    from tekup_migrate.postgres.comparison import LeaveBehind, NewName, Share
+
+    match choice:
         case _Choice.RENAME:
-            return NewName(decision.name)
+            return NewName(name)
         case _Choice.SHARE:
             return Share()
         case _:
@@ -69,8 +69,10 @@ def _resolution(decision: _Decision) -> Resolution:
 
 
 def _read(context: Context, app: str) -> tuple[_Decision, ...]:
+    from tekup_migrate.postgres.catalog.objects import ObjectKey
+
     kept = context.memory.recall(_note(app))
-    return msgspec.json.decode(kept, type=tuple[_Decision, ...]) if kept else ()
+    return msgspec.json.decode(kept, type=tuple[tuple[ObjectKey, str, str], ...]) if kept else ()
 
 
 def _note(app: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import TYPE_CHECKING
 
-from tekup_migrate.credentials.leaks import Leak, leaks_in_file
-from tekup_migrate.git.repository import Repository
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
@@ -18,6 +16,9 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from tekup_migrate.credentials.leaks import Leak
 
 _LARGEST_FILE = 2_000_000
 
@@ -79,6 +80,11 @@ class Rotate(Step):
 
 async def found_leaks(context: Context) -> tuple[str, ...]:
     """Return where secrets stand in files under git, a line each, without their values."""
+    import asyncio
+
+    from tekup_migrate.credentials.leaks import leaks_in_file
+    from tekup_migrate.git.repository import Repository
+
     lines: list[str] = []
     for app in context.plan.apps.values():
         repository = await Repository.open(app.directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
@@ -12,11 +13,6 @@ from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Move, Phase, Plan
-from tekup_migrate.postgres.digest import RowDigests
-from tekup_migrate.postgres.keys import KeyRange
-from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
-from tekup_migrate.postgres.reconcile import read_pair, reconcile
-from tekup_migrate.postgres.side import Side
 from tekup_migrate.steps import (
     Context,
     Danger,
@@ -32,6 +28,10 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from tekup_migrate.postgres.outcome import TableMove, TableOutcome
+    from tekup_migrate.postgres.side import Side
 
 
 class _Copied(Struct, frozen=True):
@@ -59,6 +59,8 @@ class _RowsStep(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Name every table on both sides, and what happens to each chunk."""
+        from tekup_migrate.postgres.reconcile import read_pair
+
         source, target = context.plan.project_id("source"), context.plan.project_id("target")
         async with both_sides(context) as (left, right):
             pairs = [(move, await read_pair(left, right, move)) for move in await self._table_moves(context, left)]
@@ -99,6 +101,9 @@ class _RowsStep(Step):
             )
 
     async def _reconcile(self, context: Context, source: Side, target: Side, move: TableMove) -> TableOutcome:
+        from tekup_migrate.postgres.outcome import Policy
+        from tekup_migrate.postgres.reconcile import reconcile
+
         policy = Policy.OURS if is_ours(context, self.app, move.target.name) else Policy.REFUSE
         outcome = await reconcile(
             source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate
@@ -115,6 +120,8 @@ class _RowsStep(Step):
 
 def conflict_question(outcome: TableOutcome) -> Question:
     """Return the question about a table whose target holds rows that the source lacks or has otherwise."""
+    from tekup_migrate.postgres.outcome import Policy
+
     tally, name = outcome.tally, outcome.move.target.name
     clashes = [f"{clash.count} rows share {', '.join(clash.columns)} under another id" for clash in outcome.clashes]
     return Question(
@@ -186,6 +193,10 @@ class CopyRows(_RowsStep):
 
 
 async def _digest(source: Side, target: Side, move: TableMove) -> str:
+    from tekup_migrate.postgres.digest import RowDigests
+    from tekup_migrate.postgres.keys import KeyRange
+    from tekup_migrate.postgres.reconcile import read_pair
+
     pair = await read_pair(source, target, move)
     digests = RowDigests(pair.target, pair.names, pair.key)
     async with target.connection() as connection:
@@ -246,6 +257,9 @@ class LateWrites(RowsKept):
 
 async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome, ...]:
     """Compare the moves' tables row by row, reading only, as of one moment of the source."""
+    from tekup_migrate.postgres.outcome import Policy
+    from tekup_migrate.postgres.reconcile import reconcile
+
     async with both_sides(context) as (source, target), source.snapshot():
         async with source.connection() as connection:
             found = await table_moves(connection, moves)

@@ -13,27 +13,21 @@ from tekup_migrate.phases.ownership import forget_created, note_created
 from tekup_migrate.phases.resolutions import ask_about, read_resolutions
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.postgres.catalog.objects import Kind
-from tekup_migrate.postgres.comparison import Disposition, Item, TableMove
-from tekup_migrate.postgres.transplant import (
-    Created,
-    Statement,
-    TransplantPlan,
-    apply_after,
-    apply_before,
-    plan_transplant,
-    undo,
-    undo_statements,
-)
-from tekup_migrate.postgres.transplant.applying import Record
 from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.postgres.comparison import Item
+    from tekup_migrate.postgres.transplant import Created, Statement, TransplantPlan
+    from tekup_migrate.postgres.transplant.applying import Record
+
 
 async def transplant_of(context: Context, app: str) -> TransplantPlan:
     """Return what is still to be made in the target for an app's moved tables, as the operator decided."""
+    from tekup_migrate.postgres.comparison import TableMove
+    from tekup_migrate.postgres.transplant import plan_transplant
+
     async with both_connected(context) as (source, target):
         found = await table_moves(source, context.plan.moves_of(app))
         moves = [
@@ -71,6 +65,8 @@ class Compare(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """List everything with what becomes of it."""
+        from tekup_migrate.postgres.comparison import Disposition
+
         found = await transplant_of(context, self.app)
         counts = {each: sum(item.disposition is each for item in found.items) for each in Disposition}
         return Evidence(
@@ -110,6 +106,8 @@ class _SchemaStep(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show every statement, and every changed body as a diff."""
+        from tekup_migrate.postgres.comparison import Disposition
+
         found = await transplant_of(context, self.app)
         where = label_of(context, context.plan.project_id("target"))
         group = self.group(found)
@@ -131,6 +129,8 @@ class _SchemaStep(Step):
 
     async def apply(self, context: Context) -> None:
         """Make it, in one transaction; what was created is on disk in the journal before the commit."""
+        from tekup_migrate.postgres.catalog.objects import Kind
+
         found = await transplant_of(context, self.app)
         before = self._created(context)
 
@@ -147,6 +147,8 @@ class _SchemaStep(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Compare the catalogs anew: nothing of this step may be left to do."""
+        from tekup_migrate.postgres.catalog.objects import Kind
+
         found = await transplant_of(context, self.app)
         left = self.group(found)
         made = self._created(context)
@@ -162,9 +164,12 @@ class _SchemaStep(Step):
 
     async def revert(self, context: Context) -> None:
         """Drop exactly what was created."""
+        from tekup_migrate.postgres.catalog.objects import Kind
+        from tekup_migrate.postgres.transplant import undo as drop_created
+
         made = self._created(context)
         async with connected(context, context.plan.project_id("target")) as connection:
-            for sql in await undo(connection, made):
+            for sql in await drop_created(connection, made):
                 context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
         for entry in made:
             if entry.key.kind is Kind.TABLE:
@@ -173,9 +178,13 @@ class _SchemaStep(Step):
 
     def undo_sql(self, context: Context) -> tuple[str, ...]:
         """Return the statements that ``revert`` would run."""
+        from tekup_migrate.postgres.transplant import undo_statements
+
         return undo_statements(self._created(context))
 
     def _created(self, context: Context) -> tuple[Created, ...]:
+        from tekup_migrate.postgres.transplant import Created
+
         kept = context.memory.recall(self.id)
         return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
 
@@ -200,6 +209,8 @@ class CreateTables(_SchemaStep):
         self, connection: asyncpg.Connection, plan: TransplantPlan, record: Record, listen: Listener
     ) -> None:
         """Run them."""
+        from tekup_migrate.postgres.transplant import apply_before
+
         await apply_before(connection, plan, record=record, listen=listen)
 
 
@@ -220,4 +231,6 @@ class Attach(_SchemaStep):
         self, connection: asyncpg.Connection, plan: TransplantPlan, record: Record, listen: Listener
     ) -> None:
         """Run them."""
+        from tekup_migrate.postgres.transplant import apply_after
+
         await apply_after(connection, plan, record=record, listen=listen)

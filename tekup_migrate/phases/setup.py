@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import time
 
-from tekup_migrate.git.branches import make_branch, read_record, undo_branch
-from tekup_migrate.git.repository import Repository
 from tekup_migrate.phases.access import connected, label_of, url_of
 from tekup_migrate.phases.backing_up import BackUp
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import App, Phase, Plan
-from tekup_migrate.postgres.dsn import check_url
-from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.steps import (
     Command,
     Context,
@@ -48,6 +44,8 @@ class Connect(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the address, and every mistake that can be seen in it."""
+        from tekup_migrate.postgres.dsn import check_url
+
         project = context.project(self.project)
         findings = check_url(url_of(context, self.project), ref=project.ref, region=project.region)
         return (
@@ -109,6 +107,8 @@ class Inventory(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Count."""
+        from tekup_migrate.postgres.inventory import inventory
+
         async with connected(context, self.project) as connection:
             tables = await inventory(connection)
         rows = sum(table.rows for table in tables)
@@ -145,6 +145,8 @@ class Branch(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Show the commands and how much uncommitted work is carried along."""
+        from tekup_migrate.git.repository import Repository
+
         app = self._app(context)
         repository = await Repository.open(app.directory)
         head = await repository.head()
@@ -167,6 +169,9 @@ class Branch(Step):
 
     async def apply(self, context: Context) -> None:
         """Keep the work and switch."""
+        from tekup_migrate.git.branches import make_branch
+        from tekup_migrate.git.repository import Repository
+
         app = self._app(context)
         repository = await Repository.open(app.directory)
         record = await make_branch(repository, context.plan.branch, run=context.run, existing="use")
@@ -176,6 +181,9 @@ class Branch(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Look at HEAD and at the kept work."""
+        from tekup_migrate.git.branches import read_record
+        from tekup_migrate.git.repository import Repository
+
         app = self._app(context)
         repository = await Repository.open(app.directory)
         head = await repository.head()
@@ -190,6 +198,9 @@ class Branch(Step):
 
     async def revert(self, context: Context) -> None:
         """Go back to the former branch."""
+        from tekup_migrate.git.branches import read_record, undo_branch
+        from tekup_migrate.git.repository import Repository
+
         app = self._app(context)
         repository = await Repository.open(app.directory)
         record = await read_record(repository, context.run)

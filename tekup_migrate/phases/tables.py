@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Move
-from tekup_migrate.postgres.outcome import TableMove
-from tekup_migrate.postgres.quoting import Relation
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from tekup_migrate.postgres.outcome import TableMove
 
 SCHEMA = "public"
 
@@ -22,6 +22,9 @@ async def table_moves(connection: asyncpg.Connection, moves: Sequence[Move]) -> 
     Raises:
         MigrationError: none of a move's names is a relation of the source.
     """
+    from tekup_migrate.postgres.outcome import TableMove
+    from tekup_migrate.postgres.quoting import Relation
+
     rows = await connection.fetch(
         "SELECT c.relname FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace"
         " WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f')",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
-from tekup_migrate.apps.connections import ConnectionPeak, count_connections, find_pool_errors
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import Answered, Answers, address, ask, running
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.rows import RowsKept
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Figure, Step, Verdict
+
+if TYPE_CHECKING:
+    from tekup_migrate.apps.connections import ConnectionPeak
 
 ROUNDS = 5
 """How often every address of every app is asked while all of them run."""
@@ -47,6 +49,8 @@ class Together(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Start all, ask all, count."""
+        from tekup_migrate.apps.connections import count_connections, find_pool_errors
+
         async with connected(context, context.plan.project_id("target")) as connection, AsyncExitStack() as stack:
             processes = [await stack.enter_async_context(running(context, app)) for app in self.apps]
             async with count_connections(connection, interval=0.05) as sampler:
@@ -75,6 +79,8 @@ class Together(Observation):
         )
 
     async def _ask_all(self) -> list[Answered]:
+        import asyncio
+
         rounds: list[Answered] = []
         for _ in range(ROUNDS):
             rounds += await asyncio.gather(*(ask(app, wanted) for app in self.apps for wanted in app.probes))

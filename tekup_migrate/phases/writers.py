@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.postgres.writes import Client, Written, clients, watch_writes
 from tekup_migrate.steps import Context, Danger, Evidence, Manual, Preview, Remark, Step, Undo, Verdict
+
+if TYPE_CHECKING:
+    from tekup_migrate.postgres.writes import Client, Written
 
 
 class StopWriters(Step):
@@ -27,6 +31,8 @@ class StopWriters(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Say what to stop, and who is connected."""
+        from tekup_migrate.postgres.writes import clients
+
         writers = context.plan.apps[self.app].writers
         async with connected(context, context.plan.project_id("source")) as connection:
             found = await clients(connection)
@@ -69,6 +75,8 @@ class StopWriters(Step):
         )
 
     async def _look(self, context: Context) -> tuple[tuple[Client, ...], tuple[Written, ...]]:
+        from tekup_migrate.postgres.writes import clients, watch_writes
+
         async with connected(context, context.plan.project_id("source")) as connection:
             moves = await table_moves(connection, context.plan.moves_of(self.app))
             written = await watch_writes(connection, [move.source for move in moves])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
@@ -35,7 +36,7 @@ from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
 from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 
 Emit = Callable[[Event], None]
 _ATTEMPTS = 4

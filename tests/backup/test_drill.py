@@ -9,16 +9,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
+from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major, expected_seconds
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Ran
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.server import running_server
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 from tests.backup.conftest import Ledger
 from tests.servers import SharedServer
 
@@ -117,6 +118,7 @@ async def test_a_damaged_backup_is_not_restored_at_all(
 async def test_the_drill_uses_the_oldest_embedded_server_that_the_archive_fits(ledger: Ledger, root: Path) -> None:
     manifest = Manifest.load(await backed_up(ledger, root))
     assert drill_major(manifest) == 16
+    assert 5 <= expected_seconds(manifest) < 60
     assert drill_major(msgspec.structs.replace(manifest, server_version="17.4")) == 18
     assert drill_major(msgspec.structs.replace(manifest, server_version="15.1")) == 16
 
@@ -163,3 +165,42 @@ async def test_a_pause_ends_the_drill_and_drops_its_database(
     left = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill%'")
     await connection.close()
     assert left == 0
+
+
+UNUSUAL = """
+CREATE SCHEMA "Odd ""schema";
+CREATE TABLE "Odd ""schema"."TABLE DATA" (n int);
+INSERT INTO "Odd ""schema"."TABLE DATA" VALUES (1), (NULL);
+CREATE TABLE public.parts (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE public.part_one PARTITION OF public.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO public.parts SELECT n, '2026-06-01' FROM generate_series(1, 5) AS n;
+CREATE TABLE public.parent (a int);
+CREATE TABLE public.child (b int) INHERITS (public.parent);
+INSERT INTO public.parent VALUES (1);
+INSERT INTO public.child VALUES (2, 3);
+CREATE TABLE public.nothing ();
+INSERT INTO public.nothing DEFAULT VALUES;
+CREATE TABLE public."new
+line" (t text);
+INSERT INTO public."new
+line" VALUES (E'a\\tb\\n\\\\.');
+CREATE MATERIALIZED VIEW public.totals AS SELECT count(*) AS n FROM public.parts;
+CREATE VIEW public.people AS SELECT id FROM auth.users;
+"""
+
+
+async def test_unusual_tables_and_schemas_come_back_and_what_leans_on_outside_is_named(
+    ledger: Ledger, root: Path, target_server: SharedServer, events: Events
+) -> None:
+    await ledger.execute(UNUSUAL)
+    folder = await backed_up(ledger, root, schemas=("public", 'Odd "schema'), plain=True)
+    rows = {table.label: table.rows for table in Manifest.load(folder).tables}
+    assert rows["public.parent"] == 1
+    assert rows["public.part_one"] == 5
+    assert rows['Odd "schema.TABLE DATA'] == 2
+    result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
+    assert [(left.entry, left.outside) for left in result.left_out] == [
+        ("VIEW people postgres", True),
+        ("ACL TABLE people postgres", True),
+    ]
+    assert result.verdict is Verdict.PASSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import shutil
 import stat
 import subprocess
@@ -18,9 +19,10 @@ import pytest
 from tekup_migrate.backup.dump import backup_project, dump
 from tekup_migrate.backup.folder import partial_of
 from tekup_migrate.backup.manifest import Manifest
+from tekup_migrate.backup.writer import clear_stale, note_writer
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress, Ran
-from tekup_migrate.steps import Gate
+from tekup_migrate.gate import Gate
 from tests.backup.conftest import Ledger
 
 Events = list[Event]
@@ -62,8 +64,9 @@ async def test_neither_the_command_nor_any_event_nor_any_file_holds_the_password
         assert path.is_dir() or password.encode() not in path.read_bytes()
 
 
-async def test_the_progress_ends_at_the_whole(ledger: Ledger, root: Path, events: Events) -> None:
-    await backup_project(ledger.request(), root, listen=events.append, gate=Gate())
+@pytest.mark.parametrize("jobs", [1, 2])
+async def test_the_progress_ends_at_the_whole(ledger: Ledger, root: Path, events: Events, jobs: int) -> None:
+    await backup_project(ledger.request(jobs=jobs), root, listen=events.append, gate=Gate())
     last = [event for event in events if isinstance(event, Progress) and event.label == "pg_dump"][-1]
     assert last.done == last.total > 0
 
@@ -198,6 +201,38 @@ async def test_what_a_killed_run_left_is_removed_at_the_next_backup(ledger: Ledg
     folder, _ = await backup_project(ledger.request(), root, listen=events.append, gate=Gate(), day=DAY)
     assert folder.name == "ledger-20261123"
     assert not stale.exists()
+
+
+async def test_a_backup_that_another_process_is_writing_is_left_alone(
+    ledger: Ledger, root: Path, events: Events
+) -> None:
+    partial = root / "ledger-20261101.partial"
+    partial.mkdir(parents=True)
+    note_writer(partial, os.getpid())
+    with pytest.raises(MigrationError, match="Another backup"):
+        await backup_project(ledger.request(), root, listen=events.append, gate=Gate())
+    assert partial.is_dir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by signal")
+async def test_a_pg_dump_that_outlived_its_killed_run_is_ended_before_its_folder_is_removed(root: Path) -> None:
+    partial = root / "ledger-20261101.partial"
+    partial.mkdir(parents=True)
+    code = """
+import subprocess, sys
+from pathlib import Path
+from tekup_migrate.backup.writer import note_writer
+sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+orphan = subprocess.Popen(sleep, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+note_writer(Path(sys.argv[1]), orphan.pid)
+print(orphan.pid)
+"""
+    argv = [sys.executable, "-c", code, str(partial)]
+    orphan = int(subprocess.run(argv, check=True, capture_output=True, text=True).stdout)
+    assert psutil.pid_exists(orphan)
+    clear_stale(root, "ledger")
+    assert not psutil.pid_exists(orphan) or psutil.Process(orphan).status() == psutil.STATUS_ZOMBIE
+    assert not partial.exists()
 
 
 @pytest.mark.parametrize("ignored", [False, True])

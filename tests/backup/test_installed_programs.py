@@ -16,11 +16,11 @@ from tekup_migrate.backup.dump import BackupRequest, backup_project
 from tekup_migrate.backup.programs import choose_programs, installed_programs
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.account import account_arguments, hand_over, server_account
 from tekup_migrate.rehearsal.server import free_port
-from tekup_migrate.steps import Gate
 from tests.backup.certificates import HOST, Authority
 
 _INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

@@ -17,9 +17,9 @@ from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.relay import running_relay, without_channel_binding
 from tekup_migrate.errors import ConnectionFailedError, MigrationError
 from tekup_migrate.events import Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.connection import tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
-from tekup_migrate.steps import Gate
 from tests.backup.certificates import HOST, Authority
 from tests.backup.conftest import Ledger
 from tests.backup.tls_front import tls_front

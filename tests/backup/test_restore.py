@@ -11,8 +11,9 @@ import pytest
 from tekup_migrate.backup.restore import changes_since, restore_in_place, restore_table
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 from tests.backup.conftest import LEDGER, Ledger
 from tests.backup.test_drill import backed_up
 from tests.servers import SharedServer

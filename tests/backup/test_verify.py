@@ -13,7 +13,7 @@ from tekup_migrate.backup.manifest import Manifest, write_manifest
 from tekup_migrate.backup.verify import FindingKind, require_whole, verify_archive
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event
-from tekup_migrate.steps import Gate
+from tekup_migrate.gate import Gate
 from tests.backup.conftest import Ledger
 
 

@@ -10,13 +10,14 @@ import time
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.postgres.foreign_keys import prove_foreign_keys
 from tekup_migrate.postgres.outcome import Policy, TableMove
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.side import Side
-from tekup_migrate.steps import Gate, Verdict
+from tekup_migrate.steps import Verdict
 from tests.benchmarks.tables import NAMES
 
 

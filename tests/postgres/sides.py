@@ -7,13 +7,13 @@ from dataclasses import replace
 from asyncpg import Connection, Record
 
 from tekup_migrate.events import ChunkChanged, Event
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.side import Side
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
-from tekup_migrate.steps import Gate
 from tests.servers import SharedServer
 
 

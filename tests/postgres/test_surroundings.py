@@ -6,10 +6,10 @@ import asyncio
 
 from tekup_migrate.postgres.activity import connected as sessions
 from tekup_migrate.postgres.activity import writes, writing_now, written_between
+from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.postgres.preflight import preflight
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.transplant import plan_transplant
 from tekup_migrate.postgres.transplant.positions import carry_positions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
@@ -20,7 +20,9 @@ NOTES = Relation("public", "notes")
 
 async def test_the_inventory_counts_rows_and_tells_row_security(source_database: SupabaseDatabase) -> None:
     async with connected(source_database) as connection:
-        await connection.execute("CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)")
+        await connection.execute(
+            "CREATE TABLE public.notes (id int PRIMARY KEY); INSERT INTO public.notes VALUES (1), (2)"
+        )
         await connection.execute('CREATE TABLE public."B [x]" (); ALTER TABLE public."B [x]" ENABLE ROW LEVEL SECURITY')
         found = await inventory(connection)
     assert [(t.name, t.rows, t.counted, t.row_security) for t in found] == [

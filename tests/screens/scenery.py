@@ -19,6 +19,7 @@ from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import ChunkChanged, ChunkState, Listener, OutputLine, Progress, TableStarted
+from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory
 from tekup_migrate.plan import Plan
 from tekup_migrate.runner import Runner
@@ -32,7 +33,6 @@ from tekup_migrate.steps import (
     Evidence,
     Figure,
     FileChange,
-    Gate,
     Manual,
     Operator,
     Option,

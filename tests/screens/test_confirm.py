@@ -13,11 +13,12 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from screens.dialogs import dialog
 from screens.dialogs.confirm import ConfirmDialog, capital_letter
-from screens.dialogs.dialog import DEAF_SECONDS, Dialog
+from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
 from tekup_migrate.events import StepState
-from tekup_migrate.steps import Danger, Preview, Sql, Step
+from tekup_migrate.steps import Command, Danger, Preview, Remark, Sql, Step
 from tests.screens.scenery import CAREFUL, DESTRUCTIVE, Scenery, ScriptedStep, heard, shown, started, until
 
 SIZES = ((120, 40), (80, 24))
@@ -113,17 +114,31 @@ async def test_a_destructive_step_goes_ahead_on_its_own_capital_letter(tmp_path:
         await until(wizard.pilot, lambda: wizard.step.done)
 
 
-async def test_keys_typed_ahead_are_thrown_away(tmp_path: Path) -> None:
+@pytest.fixture
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> float:
+    """A longer deaf time, so that a loaded machine does not turn a key typed ahead into a late one."""
+    seconds = 2.5
+    monkeypatch.setattr(dialog, "DEAF_SECONDS", seconds)
+    return seconds
+
+
+def test_a_dialog_is_deaf_for_400_ms() -> None:
+    assert dialog.DEAF_SECONDS == 0.4
+
+
+async def test_keys_typed_ahead_are_thrown_away(tmp_path: Path, slow_machine: float) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL, ready=False) as wizard:
         await wizard.pilot.press("y", "y", "enter", "s", "escape")
         assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
-        await asyncio.sleep(DEAF_SECONDS + 0.2)
-        await wizard.pilot.pause()
+        await asyncio.sleep(slow_machine)
+        await heard(wizard.pilot)
         assert wizard.step.applied == 0
         assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
 
 
-async def test_a_click_in_the_deaf_time_does_nothing_and_a_later_one_counts(tmp_path: Path) -> None:
+async def test_a_click_in_the_deaf_time_does_nothing_and_a_later_one_counts(
+    tmp_path: Path, slow_machine: float
+) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL, ready=False) as wizard:
         await wizard.pilot.click("#choice-proceed")
         assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
@@ -132,7 +147,7 @@ async def test_a_click_in_the_deaf_time_does_nothing_and_a_later_one_counts(tmp_
         await until(wizard.pilot, lambda: wizard.step.done)
 
 
-async def test_a_dialog_is_deaf_again_when_the_help_over_it_closes(tmp_path: Path) -> None:
+async def test_a_dialog_is_deaf_again_when_the_help_over_it_closes(tmp_path: Path, slow_machine: float) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
         await wizard.pilot.press("question_mark")
         await heard(wizard.pilot)
@@ -140,6 +155,7 @@ async def test_a_dialog_is_deaf_again_when_the_help_over_it_closes(tmp_path: Pat
         await wizard.pilot.press("escape")
         await wizard.pilot.press("y")
         await wizard.pilot.pause(0.05)
+        assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
         assert wizard.step.applied == 0
 
 
@@ -223,3 +239,21 @@ def test_the_capital_letter_is_the_verbs_own_and_never_the_opening_key(
     verb: str, opening_key: str, letter: str
 ) -> None:
     assert capital_letter(verb, opening_key) == letter
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_choices_stay_in_sight_under_long_names_and_long_ways_back(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = "/home/somebody/" + "a long folder name/" * 7 + "Notes, now on main"
+    undo = "Back to the branch it was on; the new branch is deleted while it has no commits of its own."
+    actions = (Command(("git", "switch", "--create", "consolidate"), path), Command(("git", "update-ref"), path))
+    remark = Remark("1 changed and 1 untracked files stay as they are; nothing is stashed away, added or committed.")
+    for extra in (0, 4):
+        padding = tuple(Remark(f"line {number}") for number in range(extra))
+        preview = msgspec.structs.replace(CAREFUL, target=path, undo=undo, actions=(*actions, remark, *padding))
+        async with asked(tmp_path / str(extra), preview, Danger.CAREFUL, size=size) as wizard:
+            await wizard.pilot.pause(0.1)
+            text = shown(wizard.pilot)
+            for part in ("[ Cancel ]", "y  Rewrite 2 files", "s  Skip, with a reason", "its own.", "now on main"):
+                assert part in text

@@ -149,7 +149,7 @@ async def test_ctrl_c_twice_says_what_it_leaves_stops_at_once_and_closes_the_sit
     stuck.work = hang  # type: ignore[method-assign]
     scenery = Scenery(tmp_path, [stuck, step])
     app = scenery.app()
-    async with app.run_test(size=(120, 40)) as pilot:
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await started(pilot)
         await until(pilot, lambda: stuck.applied == 1)
         await pilot.press("ctrl+c")
@@ -242,7 +242,7 @@ async def test_a_defect_is_caught_at_the_edge_redacted_and_the_sitting_is_closed
 
 async def test_what_cannot_be_done_now_stays_visible_and_says_why(tmp_path: Path) -> None:
     app = Scenery(tmp_path, [ScriptedStep("look")]).app()
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, lambda: isinstance(app.screen, HubScreen))
         await until(pilot, lambda: "b Roll back" in shown(pilot))
         await pilot.press("b")

@@ -42,7 +42,10 @@ _INNER = """
     SELECT 'pg_type' AS catalog, t.oid::int8 AS oid, 'pg_class' AS of_catalog, t.typrelid::int8 AS of_oid
     FROM pg_type AS t WHERE t.typrelid <> 0 AND t.oid >= 16384
     UNION ALL
-    SELECT 'pg_type', t.typarray::int8, 'pg_type', t.oid::int8 FROM pg_type AS t WHERE t.typarray <> 0 AND t.oid >= 16384
+    SELECT 'pg_class', c.oid::int8, 'pg_type', c.reltype::int8 FROM pg_class AS c WHERE c.relkind = 'c'
+    UNION ALL
+    SELECT 'pg_type', t.typarray::int8, 'pg_type', t.oid::int8 FROM pg_type AS t
+    WHERE t.typarray <> 0 AND t.oid >= 16384
     UNION ALL
     SELECT 'pg_type', r.rngmultitypid::int8, 'pg_type', r.rngtypid::int8 FROM pg_range AS r WHERE r.rngtypid >= 16384
     UNION ALL
@@ -57,7 +60,7 @@ _INNER = """
     SELECT d.classid::regclass::text, d.objid::int8, 'pg_extension', d.refobjid::int8 FROM pg_depend AS d
     WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
 """
-"""Objects that are part of another: a table's row type, a type's array, a view's rule, an extension's members."""
+"""Parts of others: row types, composite types' relations, arrays, views' rules, extensions' members."""
 
 _EDGES = """
     SELECT DISTINCT d.classid::regclass::text AS catalog, d.objid::int8 AS oid,

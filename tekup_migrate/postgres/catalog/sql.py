@@ -59,5 +59,5 @@ def owner(oid: str) -> str:
 
 async def read(connection: asyncpg.Connection, query: str, of: type[T]) -> list[T]:
     """Run a query whose columns are the fields of ``of``, and return its rows as such."""
-    rows = await connection.fetch(f"SELECT to_json(r)::text AS json FROM ({query}) AS r")  # noqa: S608 - our own SQL
+    rows = await connection.fetch(f"SELECT to_json(r)::text AS json FROM ({query}) AS r")
     return [msgspec.json.decode(row["json"], type=of) for row in rows]

@@ -56,14 +56,14 @@ def grant_statements(
     wanted = [_known(grant, version) for grant in item.grants if grant.grantee in roles | {"PUBLIC"}]
     found = []
     mine = [grant for grant in wanted if grant.grantee == item.owner]
-    others = [grant for grant in wanted if grant.grantee != item.owner and grant.grantee != user]
+    others = [grant for grant in wanted if grant.grantee not in (item.owner, user)]
     surplus = sorted(initial - {user}) if _differs(initial, others, letter, user) else []
     if surplus:
         found.append(f"REVOKE ALL ON {subject} FROM {', '.join(map(_role, surplus))}")
     if not (len(mine) == 1 and mine[0].whole and not mine[0].grantable):
         found.append(f"REVOKE ALL ON {subject} FROM {quote_ident(user)}")
         found += [_grant(grant, subject, grantee=user) for grant in mine]
-    public = {"PUBLIC"} if letter in _PUBLIC_FROM_THE_START and not surplus else set()
+    public = {"PUBLIC"} if "PUBLIC" in initial and not surplus else set()
     found += [_grant(grant, subject) for grant in others if grant.grantee not in public]
     if isinstance(item, (Table, View)):
         found += _column_grants(item.columns, sql_name(key), roles, owner=item.owner, user=user)

@@ -57,18 +57,26 @@ def statements(item: CatalogObject, naming: Naming, identities: Identities) -> l
             return [create_table(item, naming, mine), *table_settings(item, naming)]
         case Sequence():
             return [] if item.identity else [create_sequence(item, naming)]
-        case EnumType() | Domain() | CompositeType() | RangeType():
-            return [_type(item, naming)]
         case View():
             return _view(item, naming)
-        case Function():
-            return [_function(item, naming)]
-        case Schema():
-            return [f"CREATE SCHEMA {quote_ident(item.key.name)}"]
-        case Extension():
-            return [f"CREATE EXTENSION {quote_ident(item.key.name)} WITH SCHEMA {quote_ident(item.schema)}"]
+        case EnumType() | Domain() | CompositeType() | RangeType() | Function() | Schema() | Extension():
+            return [_of_schema(item, naming)]
         case _:
             return _attached(item, naming)
+
+
+def _of_schema(item: CatalogObject, naming: Naming) -> str:
+    """Return the one statement that makes something that is neither a relation nor hangs on one."""
+    match item:
+        case Function():
+            return _function(item, naming)
+        case Schema():
+            return f"CREATE SCHEMA {quote_ident(item.key.name)}"
+        case Extension():
+            schema = naming.extensions.get(item.key.name, item.schema)
+            return f"CREATE EXTENSION {quote_ident(item.key.name)} WITH SCHEMA {quote_ident(schema)}"
+        case _:
+            return _type(item, naming)
 
 
 def comments(item: CatalogObject, naming: Naming) -> list[str]:

@@ -36,7 +36,9 @@ def raised(source: Catalog, target: Catalog, moves: Iterable[TableMove]) -> tupl
             continue  # It is there already, and gets a statement of its own.
         if move.policies and isinstance(table, Table) and not table.row_security:
             objects[table.key] = replace(table, row_security=True)
-            remarks.append(f"{move.source} has no row level security; the plan's policies need it, so it is switched on")
+            remarks.append(
+                f"{move.source} has no row level security; the plan's policies need it, so it is switched on"
+            )
     return replace(source, objects=objects), tuple(remarks)
 
 

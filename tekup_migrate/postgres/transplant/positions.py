@@ -24,7 +24,7 @@ async def _positions(source: asyncpg.Connection, items: Iterable[Item]) -> dict[
         relation = Relation(item.key.schema, item.key.name)
         carried = item.kind is Kind.SEQUENCE and item.disposition in (Disposition.MOVES, Disposition.EQUAL)
         if carried and not await source.fetchval(_OWNED, relation.sql):
-            row = await source.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")  # noqa: S608 - quoted
+            row = await source.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")
             assert row is not None
             found[Relation(item.target.schema, item.target.name)] = (row["last_value"], row["is_called"])
     return found
@@ -35,7 +35,7 @@ async def carry_positions(source: asyncpg.Connection, target: asyncpg.Connection
     positions = await _positions(source, items)
     changed = 0
     for relation, (last, called) in positions.items():
-        row = await target.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")  # noqa: S608 - quoted
+        row = await target.fetchrow(f"SELECT last_value, is_called FROM {relation.sql}")
         assert row is not None
         if (row["last_value"], row["is_called"]) < (last, called):
             await target.execute("SELECT pg_catalog.setval($1::text::regclass, $2, $3)", relation.sql, last, called)

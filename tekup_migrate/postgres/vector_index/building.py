@@ -124,7 +124,7 @@ async def _run(
     listen: Listener,
     watcher: asyncpg.Connection | None,
 ) -> None:
-    import asyncpg  # noqa: PLC0415 - slow to import
+    import asyncpg
 
     watching = None
     if watcher is not None:

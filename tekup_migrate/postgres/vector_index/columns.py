@@ -60,11 +60,11 @@ async def vector_columns(connection: asyncpg.Connection, tables: Iterable[Relati
     for table in tables:
         for row in await connection.fetch(_COLUMNS, table.sql):
             name = quote_ident(row["name"])
-            rows = await connection.fetchval(f"SELECT count({name}) FROM {table.sql}")  # noqa: S608 - quoted
+            rows = await connection.fetchval(f"SELECT count({name}) FROM {table.sql}")
             dimensions = row["dimensions"]
             if dimensions <= 0:
                 dims = f"{quote_ident(row['schema'])}.vector_dims({name})"
-                query = f"SELECT {dims} FROM {table.sql} WHERE {name} IS NOT NULL LIMIT 1"  # noqa: S608
+                query = f"SELECT {dims} FROM {table.sql} WHERE {name} IS NOT NULL LIMIT 1"
                 dimensions = await connection.fetchval(query) or 0
             found.append(
                 VectorColumn(

@@ -137,13 +137,16 @@ def recommend(
     Args:
         column: the target's column, loaded or with the rows that it will have.
         memory: the target's.
-        source_indexes: the source's vector indexes on the same table; one on this column is carried over where sensible.
+        source_indexes: the source's vector indexes on the same table; one on this column is kept where sensible.
         metric: the distance that the app searches by, where it is known and no index tells.
         name: the index's name; made from the table and column where empty.
         method: the operator's own choice, where there is one.
     """
     existing = next((index for index in source_indexes if covers(index, column.column)), None)
-    metric = (metric_of(existing.definition) if existing else None) or metric or "cosine"
+    if existing:
+        # ivfflat's default operator class is l2's, and the server does not print a default.
+        metric = metric_of(existing.definition) or "l2"
+    metric = metric or "cosine"
     chosen, reason = _choose(column, memory, existing)
     if method is not None and method is not chosen:
         chosen, reason = method, f"chosen by the operator instead of {chosen.value} ({reason})"
@@ -234,7 +237,7 @@ def _warning(method: Method, needed: int, granted: int) -> str:
         return ""
     if method is Method.IVFFLAT:
         return f"the build needs {needed >> 20} MB and gets {granted >> 20} MB: Postgres will refuse it"
-    return f"the graph needs {needed >> 20} MB and gets {granted >> 20} MB: the build goes on on disk, several times slower"
+    return f"the graph needs {needed >> 20} MB and gets {granted >> 20} MB: it is built on disk, several times slower"
 
 
 def _search_settings(method: Method, column: VectorColumn, parameters: dict[str, int]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Hand-made schemas, each using one feature that a moved table may have.
 
 ``rename`` turns a copy of the source into what the target should become, by Postgres' own RENAME; ``target`` runs on
-the target beforehand.
+the target beforehand. ``newest`` puts the source on the newer server as well.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ class Case:
     moves: dict[str, str] = field(default_factory=lambda: {"public.notes": "public.notes"})
     rename: str = ""
     target: str = "SELECT"
+    newest: bool = False
 
 
 CASES = [
@@ -207,7 +208,8 @@ CASES = [
         CREATE FUNCTION public.count_notes(prefix text DEFAULT 'x', OUT n bigint) LANGUAGE sql STABLE SECURITY DEFINER
             PARALLEL SAFE COST 7 SET search_path TO 'public', 'extensions'
             AS $$ SELECT count(*) FROM public.notes WHERE a LIKE prefix || '%' $$;
-        CREATE PROCEDURE public.clear_notes(keep int) LANGUAGE plpgsql AS $$ BEGIN DELETE FROM notes WHERE id > keep; END $$;
+        CREATE PROCEDURE public.clear_notes(keep int) LANGUAGE plpgsql
+            AS $$ BEGIN DELETE FROM notes WHERE id > keep; END $$;
         CREATE FUNCTION public.all_notes() RETURNS SETOF public.notes LANGUAGE plpgsql AS
             $$ BEGIN RETURN QUERY EXECUTE 'SELECT * FROM public.notes'; END $$;
         CREATE FUNCTION public.standard(n int) RETURNS text LANGUAGE sql BEGIN ATOMIC
@@ -226,7 +228,8 @@ CASES = [
         CREATE VIEW public.more AS SELECT n.id, s."The A" FROM public.notes AS n JOIN public.some AS s USING (id);
         CREATE VIEW public.checked AS SELECT id, b FROM public.notes WHERE b > 1 WITH CASCADED CHECK OPTION;
         ALTER VIEW public.checked ALTER COLUMN b SET DEFAULT 5;
-        CREATE MATERIALIZED VIEW public.sums WITH (fillfactor = 90) AS SELECT b, count(*) AS n FROM public.notes GROUP BY b;
+        CREATE MATERIALIZED VIEW public.sums
+            WITH (fillfactor = 90) AS SELECT b, count(*) AS n FROM public.notes GROUP BY b;
         CREATE UNIQUE INDEX sums_b ON public.sums (b);
         COMMENT ON VIEW public.some IS 'some';
         COMMENT ON COLUMN public.some.id IS 'its id';
@@ -249,7 +252,8 @@ CASES = [
         "vectors and their indexes",
         """
         CREATE TABLE public.notes (id int PRIMARY KEY, e extensions.vector(3), h extensions.halfvec(3));
-        CREATE INDEX notes_e ON public.notes USING hnsw (e extensions.vector_cosine_ops) WITH (m = 8, ef_construction = 32);
+        CREATE INDEX notes_e ON public.notes USING hnsw (e extensions.vector_cosine_ops)
+            WITH (m = 8, ef_construction = 32);
         CREATE INDEX notes_h ON public.notes USING ivfflat (h extensions.halfvec_l2_ops) WITH (lists = 5);
         CREATE INDEX notes_x ON public.notes USING hnsw ((e::extensions.halfvec(3)) extensions.halfvec_ip_ops);
         CREATE FUNCTION public.match_notes(query extensions.vector(3), n int) RETURNS TABLE (id int, near float8)
@@ -280,17 +284,21 @@ CASES = [
         """
         CREATE TYPE public.source_type AS ENUM ('a', 'local');
         CREATE TABLE public.notes (
-            id bigserial PRIMARY KEY, source public.source_type, e extensions.vector(3), parent bigint REFERENCES public.notes,
+            id bigserial PRIMARY KEY, source public.source_type, e extensions.vector(3),
+                parent bigint REFERENCES public.notes,
             CONSTRAINT notes_source_check CHECK (source <> 'a')
         );
         CREATE TABLE public.marks (id int PRIMARY KEY, note bigint NOT NULL REFERENCES public.notes ON DELETE CASCADE);
         CREATE INDEX idx_notes_source ON public.notes (source);
         ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
         CREATE POLICY deep ON public.notes USING (EXISTS (SELECT 1 FROM public.marks WHERE marks.note = notes.id));
-        CREATE VIEW public.both AS SELECT notes.id, marks.id AS mark FROM public.notes JOIN public.marks ON marks.note = notes.id;
+        CREATE VIEW public.both AS SELECT notes.id, marks.id AS mark
+            FROM public.notes JOIN public.marks ON marks.note = notes.id;
         SET check_function_bodies = off;
-        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM notes WHERE notes.id > 0 $$;
-        CREATE FUNCTION public.of_notes() RETURNS SETOF public.notes LANGUAGE sql BEGIN ATOMIC SELECT * FROM public.notes; END;
+        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql
+            AS $$ SELECT count(*) FROM notes WHERE notes.id > 0 $$;
+        CREATE FUNCTION public.of_notes() RETURNS SETOF public.notes
+            LANGUAGE sql BEGIN ATOMIC SELECT * FROM public.notes; END;
         """,
         moves={"public.notes": "public.app_notes", "public.marks": "public.app_marks"},
         rename="""
@@ -304,6 +312,180 @@ CASES = [
         SET check_function_bodies = off;
         CREATE OR REPLACE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql
             AS $$ SELECT count(*) FROM app_notes WHERE app_notes.id > 0 $$;
+        """,
+    ),
+    Case(
+        "a target that grants everything by default",
+        """
+        CREATE TYPE public.kind AS ENUM ('a');
+        CREATE TABLE public.notes (id serial PRIMARY KEY, k public.kind);
+        REVOKE ALL ON public.notes FROM anon, authenticated;
+        REVOKE ALL ON SEQUENCE public.notes_id_seq FROM anon, authenticated, service_role;
+        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.notes $$;
+        REVOKE ALL ON FUNCTION public.count_notes() FROM PUBLIC, anon;
+        CREATE VIEW public.seen AS SELECT id FROM public.notes;
+        REVOKE ALL ON public.seen FROM anon;
+        """,
+        target="""
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO anon, authenticated, service_role;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON SEQUENCES TO anon, authenticated, service_role;
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON FUNCTIONS TO anon, authenticated, service_role;
+        ALTER DEFAULT PRIVILEGES GRANT USAGE ON TYPES TO anon;
+        """,
+    ),
+    Case(
+        "a target that lets nobody execute a new function",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY);
+        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM public.notes $$;
+        """,
+        target="ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+    ),
+    Case(
+        "overloaded, variadic and defaulted functions",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY, a text);
+        CREATE FUNCTION public.find(int) RETURNS SETOF public.notes LANGUAGE sql STRICT ROWS 5 LEAKPROOF IMMUTABLE
+            AS 'SELECT * FROM public.notes WHERE id = $1';
+        """.replace(" LEAKPROOF", "")
+        + """
+        CREATE FUNCTION public.find(text, VARIADIC more text[] DEFAULT '{x,"y z"}') RETURNS SETOF public.notes
+            LANGUAGE sql AS $body$ SELECT * FROM public.notes WHERE a = $1 OR a = ANY (more) $body$;
+        CREATE FUNCTION public.find(INOUT a int, OUT b text, c date DEFAULT '2026-01-01') LANGUAGE plpgsql
+            SET work_mem TO '8MB' SET "DateStyle" TO 'ISO, MDY' AS $x$
+            -- counts public.notes; $function$ and $function$x are no delimiters here
+            BEGIN SELECT 'a', n.a INTO a, b FROM public.notes AS n; END $x$;
+        """,
+    ),
+    Case(
+        "a check with a function of the whole row",
+        """
+        CREATE TABLE public.notes (id int, a text);
+        CREATE FUNCTION public.fine(public.notes) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1.id > 0 $$;
+        ALTER TABLE public.notes ADD CONSTRAINT fine CHECK (public.fine(notes));
+        """,
+    ),
+    Case(
+        "a policy through a function and through a view",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY, owner uuid);
+        CREATE FUNCTION public.owns(n int) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path TO ''
+            AS $$ SELECT EXISTS (SELECT FROM public.notes WHERE notes.id = n AND owner = auth.uid()) $$;
+        CREATE VIEW public.mine AS SELECT id FROM public.notes WHERE owner = auth.uid();
+        ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY a ON public.notes FOR SELECT USING (public.owns(id));
+        CREATE POLICY b ON public.notes FOR UPDATE USING (id IN (SELECT mine.id FROM public.mine));
+        """,
+    ),
+    Case(
+        "foreign keys in a circle, and one to a plain unique index",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY, mark int, code text);
+        CREATE TABLE public.marks (id int PRIMARY KEY, note int REFERENCES public.notes, code text);
+        ALTER TABLE public.notes ADD FOREIGN KEY (mark) REFERENCES public.marks DEFERRABLE;
+        CREATE UNIQUE INDEX notes_code ON public.notes (code);
+        ALTER TABLE public.marks ADD CONSTRAINT by_code FOREIGN KEY (code) REFERENCES public.notes (code) MATCH FULL;
+        """,
+        moves={"public.marks": "public.marks", "public.notes": "public.notes"},
+    ),
+    Case(
+        "odd names that are renamed",
+        """
+        CREATE TABLE public."Old [x]" ("Id" serial PRIMARY KEY, "it's" text);
+        CREATE INDEX ON public."Old [x]" ("it's");
+        CREATE VIEW public."A View" AS SELECT "Old [x]"."Id", o2."it's"
+            FROM public."Old [x]" JOIN public."Old [x]" AS o2 ON o2."Id" = "Old [x]"."Id" + 1;
+        CREATE FUNCTION public."Count"() RETURNS bigint LANGUAGE plpgsql AS $$ DECLARE r public."Old [x]"%ROWTYPE;
+            n bigint; BEGIN EXECUTE 'SELECT count(*) FROM public."Old [x]"' INTO n; RETURN n; END $$;
+        """,
+        moves={"public.Old [x]": 'public.New "y"'},
+        rename="""
+        ALTER TABLE public."Old [x]" RENAME TO "New ""y""\";
+        ALTER SEQUENCE public."Old [x]_Id_seq" RENAME TO "New ""y""_Id_seq";
+        ALTER INDEX public."Old [x]_pkey" RENAME TO "New ""y""_pkey";
+        ALTER INDEX public."Old [x]_it's_idx" RENAME TO "New ""y""_it's_idx";
+        SET check_function_bodies = off;
+        CREATE OR REPLACE FUNCTION public."Count"() RETURNS bigint LANGUAGE plpgsql
+            AS $$ DECLARE r "public"."New ""y""\"%ROWTYPE;
+            n bigint; BEGIN EXECUTE 'SELECT count(*) FROM "public"."New ""y""\"' INTO n; RETURN n; END $$;
+        """.replace('"public".', "public."),
+    ),
+    Case(
+        "names as long as they can be",
+        f"""
+        CREATE TABLE public.notes (id int, CONSTRAINT {"c" * 57}_notes PRIMARY KEY (id));
+        CREATE INDEX notes_{"i" * 57} ON public.notes (id);
+        """,
+        moves={"public.notes": "public.app_notes"},
+        rename="ALTER TABLE public.notes RENAME TO app_notes",
+    ),
+    Case(
+        "a trigger with arguments, and a table without columns",
+        """
+        CREATE TABLE public.notes ();
+        CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN PERFORM pg_notify(TG_ARGV[0], ''); RETURN NULL; END $$;
+        CREATE TRIGGER "Tells [all]" AFTER TRUNCATE ON public.notes FOR EACH STATEMENT
+            EXECUTE FUNCTION public.tell('it''s', 'notes');
+        """,
+    ),
+    Case(
+        "defaults of every shape",
+        r"""
+        CREATE TYPE public.kind AS ENUM ('a', 'b');
+        CREATE TABLE public.notes (
+            id int PRIMARY KEY, a jsonb DEFAULT '{"k": ["v", null]}', b text[] DEFAULT ARRAY['x', 'y''z'],
+            c public.kind[] DEFAULT '{a,b}', d timestamptz DEFAULT now() + interval '1 day', e text DEFAULT E'a\b
+',
+            f numeric(10, 2) DEFAULT -0.5, g bit varying(5) DEFAULT B'101', h text DEFAULT CURRENT_USER,
+                i "char" DEFAULT 'x',
+            j varchar(5)[] DEFAULT NULL, k interval day to second(3), l time(2) with time zone, m bpchar
+        );
+        """,
+    ),
+    Case(
+        "a sequence that two tables share",
+        """
+        CREATE SEQUENCE public.numbers;
+        CREATE TABLE public.notes (id bigint DEFAULT nextval('public.numbers') PRIMARY KEY);
+        CREATE TABLE public.marks (id bigint DEFAULT nextval('public.numbers'::regclass) PRIMARY KEY);
+        """,
+        moves={"public.marks": "public.marks", "public.notes": "public.notes"},
+    ),
+    Case(
+        "a function that a body calls, and a view of a function",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY, at timestamptz);
+        CREATE FUNCTION public.clock() RETURNS timestamptz LANGUAGE sql AS $$ SELECT clock_timestamp() $$;
+        CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN NEW.at := clock(); RETURN NEW; END $$;
+        CREATE TRIGGER touched BEFORE UPDATE ON public.notes FOR EACH ROW EXECUTE FUNCTION public.touch();
+        CREATE FUNCTION public.list() RETURNS SETOF public.notes LANGUAGE sql AS $$ TABLE public.notes $$;
+        CREATE VIEW public.listed AS SELECT list.id FROM public.list();
+        """,
+    ),
+    Case(
+        "what came with Postgres 17 and 18",
+        """
+        CREATE TABLE public.notes (
+            id int CONSTRAINT must NOT NULL, a int, twice int GENERATED ALWAYS AS (a * 2) VIRTUAL,
+            during tstzrange, CONSTRAINT notes_id_positive CHECK (id > 0) NOT ENFORCED
+        );
+        GRANT MAINTAIN ON public.notes TO authenticated;
+        GRANT ALL ON public.notes TO service_role;
+        """,
+        newest=True,
+    ),
+    Case(
+        "a composite column, a domain over an array and a type of another schema",
+        """
+        CREATE SCHEMA kinds;
+        CREATE TYPE kinds.colour AS ENUM ('red');
+        CREATE DOMAIN kinds.colours AS kinds.colour[] CHECK (cardinality(VALUE) < 9);
+        CREATE TYPE kinds.shade AS (c kinds.colours, level numeric(3, 1));
+        CREATE TABLE public.notes (id int PRIMARY KEY, s kinds.shade, ss kinds.shade[],
+            d kinds.colours DEFAULT '{red}');
+        CREATE INDEX notes_colour ON public.notes (((s).level));
         """,
     ),
 ]

@@ -1,0 +1,141 @@
+"""Sealing a backup's files with age, so that only the holder of the key can read the rows.
+
+The construction is age's (age-encryption.org/v1), by the library pyrage, and any ``age`` program opens the files. Each
+file is read and written in pieces; memory does not grow with it. The manifest stays readable: it names tables, rows
+and digests, but holds no row. While it is being made, the archive lies unsealed in the private unfinished folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+
+from tekup_migrate.backup.folder import PARTIAL, make_private
+from tekup_migrate.backup.instructions import PLAIN
+from tekup_migrate.backup.manifest import ARCHIVE, Manifest, write_manifest
+from tekup_migrate.backup.verify import require_whole
+from tekup_migrate.backup.writer import note_writer
+from tekup_migrate.credentials.secret import Secret
+from tekup_migrate.errors import MigrationError
+
+SEALED = ".age"
+"""What a sealed file's name ends with."""
+
+KEY_KIND = "backup key"
+
+
+def new_backup_key(project: str) -> Secret:
+    """Return a new age identity for a project's backups; who loses it loses them.
+
+    Raises:
+        MigrationError: the sealing library is not installed.
+    """
+    return Secret(str(_pyrage().x25519.Identity.generate()), kind=KEY_KIND, project=project)
+
+
+def public_part(key: Secret) -> str:
+    """Return the age recipient (``age1…``) that belongs to a backup key; it is no secret.
+
+    Raises:
+        MigrationError: it is no age key.
+    """
+    pyrage = _pyrage()
+    try:
+        return str(pyrage.x25519.Identity.from_str(key.reveal()).to_public())
+    except pyrage.IdentityError as error:
+        raise _unusable("It is no age identity (AGE-SECRET-KEY-1…).") from error
+
+
+async def seal_files(folder: Path, recipient: str) -> None:
+    """Replace the archive's files and the plain SQL of an unfinished backup by sealed ones."""
+    for path in await asyncio.to_thread(_to_seal, folder):
+        await asyncio.to_thread(_seal_file, path, recipient)
+
+
+@asynccontextmanager
+async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]:
+    """Give a backup's folder to read from: itself where it is not sealed, else an unsealed copy for the block.
+
+    The copy is private, lies beside the backup, and is removed at the end.
+
+    Raises:
+        MigrationError: the backup is damaged, there is no key, or it is another backup's key.
+    """
+    manifest = await asyncio.to_thread(Manifest.load, folder)
+    if not manifest.sealed_for:
+        yield folder
+        return
+    if key is None or public_part(key) != manifest.sealed_for:
+        raise _unusable(f"{folder.name} is sealed for {manifest.sealed_for}, which is not the key at hand.")
+    await require_whole(folder)
+    outer = folder.with_name(f"{folder.name}.opened{PARTIAL}")
+    await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
+    make_private(outer)
+    try:
+        await asyncio.to_thread(note_writer, outer, os.getpid())
+        copy = outer / folder.name
+        make_private(copy)
+        make_private(copy / ARCHIVE)
+        for file in manifest.files:
+            await asyncio.to_thread(_open_file, folder / file.path, copy / file.path.removesuffix(SEALED), key)
+        unsealed = msgspec.structs.replace(manifest, sealed_for="")
+        await asyncio.to_thread(write_manifest, copy, unsealed)
+        yield copy
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True))
+
+
+def _to_seal(folder: Path) -> list[Path]:
+    plain = folder / PLAIN
+    return [*sorted(path for path in (folder / ARCHIVE).iterdir()), *([plain] if plain.exists() else [])]
+
+
+def _seal_file(path: Path, recipient: str) -> None:
+    pyrage = _pyrage()
+    sealed = path.with_name(path.name + SEALED)
+    # The library's function for paths holds the interpreter's lock for the whole file; this one lets others run.
+    with path.open("rb") as source, sealed.open("xb") as target:
+        pyrage.encrypt_io(source, target, [pyrage.x25519.Recipient.from_str(recipient)])
+    path.unlink()
+
+
+def _open_file(sealed: Path, plain: Path, key: Secret) -> None:
+    pyrage = _pyrage()
+    with sealed.open("rb") as source, plain.open("xb") as target:
+        if not sealed.name.endswith(SEALED):
+            shutil.copyfileobj(source, target)
+            return
+        try:
+            pyrage.decrypt_io(source, target, [pyrage.x25519.Identity.from_str(key.reveal())])
+        except (pyrage.DecryptError, OSError) as error:
+            raise _unusable(f"{sealed.name} could not be opened: {error}.") from error
+
+
+def _pyrage() -> ModuleType:
+    try:
+        # Without type stubs, and only needed for sealed backups.
+        return importlib.import_module("pyrage")
+    except ImportError as error:
+        raise MigrationError(
+            "Backups cannot be sealed here",
+            happened="The library pyrage, which seals and opens them, is not installed.",
+            unchanged="Nothing was dumped or restored.",
+            remedy="Install it (pip install pyrage), or back up without --encrypt.",
+        ) from error
+
+
+def _unusable(why: str) -> MigrationError:
+    return MigrationError(
+        "The backup cannot be opened with this key",
+        happened=why,
+        unchanged="Nothing was restored.",
+        remedy="Enter the key that was shown or kept when this backup was made.",
+    )
