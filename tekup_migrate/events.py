@@ -63,7 +63,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     """How far something that takes more than a second is.
 
     Attributes:
-        label: what is being counted ("vault_documents", "pg_dump").
+        label: what is being counted ("notes", "pg_dump").
         done: units finished.
         total: units in all, or 0 where that is not known.
         unit: ``rows``, ``bytes``, ``tables``, ``seconds`` …
