@@ -112,7 +112,8 @@ class WizardApp(App[int]):
             code = EXIT_REFUSED
             await self._show_last(error)
         except asyncio.CancelledError:
-            self._leave(EXIT_ABRUPT)
+            if self.farewell:
+                self._leave(EXIT_ABRUPT)
             raise
         except Exception as defect:  # noqa: BLE001 - the App's edge: the operator is told where things stand
             code = EXIT_DEFECT
@@ -195,10 +196,6 @@ class WizardApp(App[int]):
 
     async def action_perform(self, name: str) -> None:
         """Do what a command says, or say why it cannot be done."""
-        await self.perform(name)
-
-    async def perform(self, name: str) -> None:
-        """Do what a command says, or say why it cannot be done."""
         if reason := self.desk.why_not(name):
             self.announce(reason, title="Not now")
             return
@@ -225,9 +222,10 @@ class WizardApp(App[int]):
 
     async def action_quit(self) -> None:
         """Pause, keep everything, and leave."""
-        if self.desk.conductor.leaving:
-            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C stops at once.")
-        self.desk.conductor.leave()
+        conductor = self.desk.conductor
+        conductor.leave()
+        if conductor.stance in (Stance.OPENING, Stance.PAUSING):
+            self.announce("It leaves at the next edge of a chunk or step. Ctrl-C twice stops at once.")
         await self.navigation.withdraw_dialogs()
 
     async def action_interrupt(self) -> None:

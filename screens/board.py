@@ -77,6 +77,7 @@ class Board:
         current: the id of the step that was heard of last.
         progress: running counts of the current step by label.
         tables: the tables of the step that reconciles, by name.
+        tables_of: the id of that step.
         sending: bytes sent by that step, as a rate.
         total_lines: log lines ever taken; only the last ten thousand are kept.
         seconds: seconds spent in each phase before the current step.
@@ -95,7 +96,7 @@ class Board:
         self.seconds: dict[str, float] = {}
         self.error: MigrationError | None = None
         self._lines: deque[str] = deque(maxlen=MOST_LINES)
-        self._tables_of = ""
+        self.tables_of = ""
         self._began = 0.0
         self._now = now
 
@@ -201,8 +202,8 @@ class Board:
         track.meter.take(self._now(), event.done)
 
     def _start_table(self, event: TableStarted) -> None:
-        if self._tables_of != self.current:
-            self._tables_of = self.current
+        if self.tables_of != self.current:
+            self.tables_of = self.current
             self.tables.clear()
             self.sending = Meter()
         self.tables[event.table] = TableTrack(event.table, event.rows, event.bytes)

@@ -262,6 +262,9 @@ def standing(board: Board) -> tuple[str, ...]:
         for table in board.tables.values():
             verified = table.chunks_in(ChunkState.VERIFIED)
             lines.append(f"{table.table}: {verified} of {len(table.chunks)} chunks are verified on the target.")
+    elif status is not None and status.state is StepState.FAILED:
+        why = f": {status.summary}" if status.summary else ""
+        lines.append(f"“{status.title}” did not pass{why}. It is previewed and tried again on resuming.")
     elif status is not None and status.state is StepState.WAITING:
         lines.append(f"“{status.title}” was not applied: nothing of it was changed.")
     lines.append("Nothing is running now.")

@@ -31,14 +31,15 @@ class EvidenceScreen(FramedScreen):
     def on_mount(self) -> None:
         """Put the focus on the text, so that arrow keys scroll it."""
         self.query_one("#evidence").focus()
-        self._version = -1
+        self._seen: object = None
 
     def paint_centre(self) -> None:
         """Show the journal's account anew when something happened."""
-        latest = self.desk.latest()
-        if latest is None or self._version == self.desk.board.version:
+        board = self.desk.board
+        seen = (board.current, board.status, len(board.left()))
+        if seen == self._seen or (latest := self.desk.latest()) is None:
             return
-        self._version = self.desk.board.version
+        self._seen = seen
         steps = self.desk.board.steps.values()
         parts = [_account(status, latest[status.id]) for status in steps if status.id in latest]
         nothing = Content.styled("Nothing is proved yet. Evidence appears here as steps end.", "dim")

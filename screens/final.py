@@ -35,14 +35,15 @@ class FinalScreen(FramedScreen):
     def on_mount(self) -> None:
         """Put the focus on the criteria, so that arrow keys scroll them."""
         self.query_one("#criteria").focus()
-        self._version = -1
+        self._seen: object = None
 
     def paint_centre(self) -> None:
         """Judge the criteria anew when something happened."""
-        latest = self.desk.latest()
-        if latest is None or self._version == self.desk.board.version:
+        board = self.desk.board
+        seen = (board.current, board.status, len(board.left()))
+        if seen == self._seen or (latest := self.desk.latest()) is None:
             return
-        self._version = self.desk.board.version
+        self._seen = seen
         judged = judge(self.desk.plan, latest)
         lines: list[Content] = []
         for number, criterion in enumerate(judged, 1):

@@ -97,7 +97,8 @@ class PhaseScreen(FramedScreen):
 
     def _in_motion(self, status: StepStatus) -> Content:
         seconds = self.desk.board.live_seconds
-        spent = f"  {lasted(seconds)}" if seconds >= 1 else ""
+        working = status.state is not StepState.CONFIRMING and seconds >= 1
+        spent = f"  {lasted(seconds)}" if working else ""
         step = self.desk.step(status.id)
         why = f"\n{one_line(step.why)}" if step is not None and step.why else ""
         pausing = self.desk.conductor.stance is Stance.PAUSING

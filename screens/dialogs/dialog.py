@@ -23,6 +23,7 @@ from screens.wording import counted
 T = TypeVar("T")
 
 DEAF_SECONDS = 0.4
+_LEAST_BODY = 3
 
 
 class Dialog(ModalScreen[T], Generic[T]):
@@ -55,6 +56,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         self._title = title
         self._note = note
         self._hears_from: float | None = None
+        self._room = 0
 
     def withdrawn(self) -> T:
         """Return the answer of an operator who answers nothing now."""
@@ -114,13 +116,13 @@ class Dialog(ModalScreen[T], Generic[T]):
     def on_resize(self, event: events.Resize) -> None:
         """Fit the new size: the body scrolls, what carries the decision does not."""
         self.query_one(Room).fit(event.size)
-        self.call_after_refresh(self._fit_body, event.size.height)
+        self.call_after_refresh(self._fit_body)
 
     def on_mount(self) -> None:
         """Keep the count of hidden lines true, whatever scrolls or changes the body."""
         body = self.query_one("#body", VerticalScroll)
         for changing in ("scroll_y", "virtual_size", "show_vertical_scrollbar"):
-            self.watch(body, changing, self._tell_more_soon, init=False)
+            self.watch(body, changing, self._fit_soon, init=False)
 
     def action_withdraw(self) -> None:
         """Answer nothing now."""
@@ -131,23 +133,29 @@ class Dialog(ModalScreen[T], Generic[T]):
         body = self.query_one("#body", VerticalScroll)
         body.scroll_relative(y=lines, animate=False)
 
-    def _tell_more_soon(self) -> None:
-        self.call_after_refresh(self._tell_more)
+    def _fit_soon(self) -> None:
+        self.call_after_refresh(self._fit_body)
 
     def _painted(self) -> None:
         if self._hears_from is None:
             self._hears_from = get_time() + DEAF_SECONDS
             self.set_timer(DEAF_SECONDS, lambda: self.remove_class("-deaf"))
 
-    def _fit_body(self, height: int) -> None:
+    def _fit_body(self) -> None:
+        """Give the body what the fixed lines leave, again until nothing moves; the box scrolls only at the worst."""
+        if not self.query("#choices"):
+            # The dialog is being taken down.
+            return
         box, body = self.query_one("#box"), self.query_one("#body", VerticalScroll)
-        fixed = sum(
-            child.outer_size.height + child.styles.margin.top + child.styles.margin.bottom
-            for child in box.children
-            if child is not body
-        )
-        body.styles.max_height = max(3, height - fixed - box.gutter.height)
-        self.call_after_refresh(self._tell_more)
+        fixed = sum(child.outer_size.height + child.styles.margin.height for child in box.children if child is not body)
+        left = self.size.height - fixed - box.gutter.height
+        box.set_class(left < _LEAST_BODY, "-crowded")
+        room = max(_LEAST_BODY, left)
+        if room != self._room:
+            self._room = room
+            body.styles.max_height = room
+            self.call_after_refresh(self._fit_body)
+        self._tell_more()
 
     def _tell_more(self) -> None:
         body = self.query_one("#body", VerticalScroll)

@@ -35,7 +35,7 @@ class ChunkMap(Static):
 
     def paint(self) -> None:
         """Show the board's tables."""
-        tables = tuple(self._board.tables.values())
+        tables = tuple(self._board.tables.values()) if self._board.tables_of == self._board.current else ()
         self.display = bool(tables)
         if not tables:
             return

@@ -31,7 +31,8 @@ class ProgressLines(Static):
     def paint(self) -> None:
         """Show the board's running counts, the newest ones where there are many."""
         now = time.monotonic()
-        tracks = [track for label, track in self._board.progress.items() if label not in self._board.tables]
+        shown = self._board.tables if self._board.tables_of == self._board.current else {}
+        tracks = [track for label, track in self._board.progress.items() if label not in shown]
         lines = [line for track in tracks[-_MOST:] for line in _lines(track, now, max(40, self.size.width))]
         self.update(Content("\n").join(lines))
         self.display = bool(lines)

@@ -120,7 +120,7 @@ async def _dump(request: BackupRequest, folder: Path, listen: Listener) -> Manif
         async with _partial(folder) as partial:
             work = _Dump(request, partial, found, programs, snapshot, listen)
             tables = await work.run(connection)
-            await connection.close()
+            connection.terminate()
             manifest = await work.complete(tables, started)
             await _to_the_end(asyncio.create_task(asyncio.to_thread(finish, partial, folder)))
     listen(Ran(kind="file", text=f"{len(manifest.files)} files, {manifest.bytes:,} bytes", where=str(folder)))
@@ -183,6 +183,7 @@ class _Dump:
             for task in (watching, digesting, dumping):
                 task.cancel()
             await asyncio.gather(watching, digesting, dumping, return_exceptions=True)
+        progress.complete()
         return digesting.result()
 
     async def _run_pg_dump(self, progress: DumpProgress) -> None:

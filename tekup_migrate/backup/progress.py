@@ -38,6 +38,11 @@ class DumpProgress:
             self._finished[match[1]] += 1
             self.show({})
 
+    def complete(self) -> None:
+        """Tell the listener that the dump is done; without parallel workers pg_dump names no finished table."""
+        self._done = self._total
+        self.show({})
+
     def show(self, copying: Mapping[int, int]) -> None:
         """Tell the listener how far the dump is; ``copying`` maps a table's OID to the rows it has sent."""
         left = self._finished.copy()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from tekup_migrate.phases.access import both_sides, label_of
+from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_ours
-from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import (
     Context,
@@ -87,8 +87,14 @@ class _RowsStep(Step):
         )
 
     async def _table_moves(self, context: Context, source: Side) -> tuple[TableMove, ...]:
+        """Return the moves, parents before the tables that refer to them."""
+        from tekup_migrate.postgres.foreign_keys import load_order, read_foreign_keys
+
         async with source.connection() as connection:
-            return await table_moves(connection, self.moves(context))
+            moves = await table_moves(connection, self.moves(context))
+            relations = [move.source for move in moves]
+            ordered = load_order(relations, await read_foreign_keys(connection, relations))
+        return tuple(sorted(moves, key=lambda move: ordered.index(move.source)))
 
     async def copy(self, context: Context) -> tuple[TableOutcome, ...]:
         """Reconcile every table as of one moment of the source."""
@@ -194,14 +200,11 @@ class CopyRows(_RowsStep):
 
 async def _digest(source: Side, target: Side, move: TableMove) -> str:
     from tekup_migrate.postgres.digest import RowDigests
-    from tekup_migrate.postgres.keys import KeyRange
     from tekup_migrate.postgres.reconcile import read_pair
 
     pair = await read_pair(source, target, move)
-    digests = RowDigests(pair.target, pair.names, pair.key)
     async with target.connection() as connection:
-        found = await digests.buckets(connection, KeyRange(), 1)
-    return str(next(iter(found.values()), ""))
+        return str(await RowDigests(pair.target, pair.names, pair.key).whole(connection))
 
 
 class FinalPass(_RowsStep):
@@ -217,9 +220,33 @@ class FinalPass(_RowsStep):
         remember_sent(context, self.id, await self.copy(context))
 
     async def verify(self, context: Context) -> Evidence:
-        """Compare both sides, reading only."""
+        """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""
         evidence = rows_evidence(await compare(context, self.moves(context)))
-        return msgspec.structs.replace(evidence, figures=sent_figures(context, self.id))
+        orphans, facts = await _prove_foreign_keys(context, self.moves(context))
+        verdict = Verdict.DIFFERS if orphans else evidence.verdict
+        summary = f"{orphans} rows refer to rows that are not there" if orphans else evidence.summary
+        return msgspec.structs.replace(
+            evidence,
+            verdict=verdict,
+            summary=summary,
+            facts=(*evidence.facts, *facts),
+            figures=sent_figures(context, self.id),
+        )
+
+
+async def _prove_foreign_keys(context: Context, moves: Sequence[Move]) -> tuple[int, tuple[str, ...]]:
+    """Count the orphans on the target: its triggers, which look after foreign keys, may have slept during the copy."""
+    from tekup_migrate.postgres.foreign_keys import prove_foreign_keys
+    from tekup_migrate.postgres.quoting import Relation
+
+    async with connected(context, context.plan.project_id("target")) as connection:
+        proofs = await prove_foreign_keys(connection, [Relation(SCHEMA, move.target) for move in moves])
+    facts = tuple(
+        f"foreign key {proof.key.name}: "
+        + ("every row has its parent" if proof.holds else f"{proof.orphans} orphans, such as {', '.join(proof.sample)}")
+        for proof in proofs
+    )
+    return sum(proof.orphans for proof in proofs), facts
 
 
 class RowsKept(Observation):

@@ -22,7 +22,8 @@ SAMPLED_ROWS = 3
 _STRANGER = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
 _COLUMNS = """
-    SELECT a.attname::text AS name, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS fixed, format_type(a.atttypid, NULL) AS type,
+    SELECT a.attname::text AS name, a.attgenerated <> '' AS generated, a.attidentity = 'a' AS fixed,
+           format_type(a.atttypid, NULL) AS type,
            coalesce(a.attnum = ANY (i.indkey), false) AS in_key
     FROM pg_attribute AS a
     LEFT JOIN pg_index AS i ON i.indrelid = a.attrelid AND i.indisprimary
@@ -66,7 +67,7 @@ async def subjects(source: asyncpg.Connection, table: Relation, *, limit: int = 
     for column in await source.fetch(_COLUMNS, table.sql):
         if column["type"] == "uuid" and not column["in_key"] and len(found) < limit:
             name = quote_ident(column["name"])
-            query = f"SELECT DISTINCT {name}::text AS id FROM {table.sql} WHERE {name} IS NOT NULL ORDER BY 1 LIMIT 1"
+            query = f"SELECT min({name}::text) AS id FROM {table.sql} HAVING count({name}) > 0"
             found += [row["id"] for row in await source.fetch(query)]
     return (*found, str(_STRANGER))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,20 +104,20 @@ class Writer:
     @asynccontextmanager
     async def transaction(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
         """Write inside this block; everything is rolled back when it ends with an error."""
+        import asyncpg
+
         async with AsyncExitStack() as stack:
             if self._turn is not None:
                 await stack.enter_async_context(self._turn)
             replica = "SET LOCAL session_replication_role = replica;" if self.mode.replica else ""
-            # Constraints and index expressions may call functions that rely on the role's own search_path.
-            await connection.execute(
-                f"BEGIN ISOLATION LEVEL REPEATABLE READ; SET LOCAL search_path TO DEFAULT;{replica}{self.mode.silence}"
-            )
+            await connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ;{replica}{self.mode.silence}")
             try:
                 yield
                 if self.mode.wake:
                     await connection.execute(self.mode.wake)
             except BaseException:
-                if not connection.is_closed():
+                # Where even this fails, the connection is dropped, and the server rolls back.
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")

@@ -64,8 +64,9 @@ async def test_neither_the_command_nor_any_event_nor_any_file_holds_the_password
         assert path.is_dir() or password.encode() not in path.read_bytes()
 
 
-async def test_the_progress_ends_at_the_whole(ledger: Ledger, root: Path, events: Events) -> None:
-    await backup_project(ledger.request(), root, listen=events.append, gate=Gate())
+@pytest.mark.parametrize("jobs", [1, 2])
+async def test_the_progress_ends_at_the_whole(ledger: Ledger, root: Path, events: Events, jobs: int) -> None:
+    await backup_project(ledger.request(jobs=jobs), root, listen=events.append, gate=Gate())
     last = [event for event in events if isinstance(event, Progress) and event.label == "pg_dump"][-1]
     assert last.done == last.total > 0
 

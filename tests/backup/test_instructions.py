@@ -14,10 +14,10 @@ import pytest
 from tekup_migrate.backup.manifest import Manifest
 from tekup_migrate.backup.restore import changes_since
 from tekup_migrate.backup.verify import verify_archive
+from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
-from tekup_migrate.steps import Gate
 from tests.backup.conftest import Ledger
 from tests.backup.test_drill import backed_up
 from tests.servers import SharedServer

@@ -18,14 +18,14 @@ TABLES = """
 """
 NAMES = ("articles", "passages")
 VECTORS = 2000
-"""Different vectors; more would only make the filling slower, as vectors are not compressed."""
+"""Different vectors, of about length 1 as embeddings are; more would only make the filling slower."""
 
 FILL = """
     SELECT setseed(0.5);
     CREATE TEMP TABLE vectors AS
         SELECT v,
-               (SELECT array_agg(sin(v + i * random())::real) FROM generate_series(1, 1536) AS i)::extensions.vector
-               AS e
+               (SELECT array_agg((sin(v + i * random()) / 28)::real)
+                FROM generate_series(1, 1536) AS i)::extensions.vector AS e
         FROM generate_series(0, {vectors} - 1) AS v;
     INSERT INTO articles (id, source, repository, path, content, metadata, sha, created_at, updated_at)
         SELECT md5('a' || n)::uuid, 'github', 'example/repository-' || n % 7, 'docs/' || n || '.md',

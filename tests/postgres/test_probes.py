@@ -10,10 +10,12 @@ from tests.postgres.transplant.judge import connected
 NOTES = Relation("public", "notes")
 SCHEMA = """
 CREATE TABLE public.notes (
-    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner uuid, body text, twice text GENERATED ALWAYS AS (body || body) STORED
+    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner uuid, body text,
+    twice text GENERATED ALWAYS AS (body || body) STORED
 );
 INSERT INTO public.notes (owner, body)
-SELECT CASE WHEN n % 2 = 0 THEN '00000000-0000-4000-8000-00000000000a'::uuid END, 'note ' || n FROM generate_series(1, 10) AS n;
+SELECT CASE WHEN n % 2 = 0 THEN '00000000-0000-4000-8000-00000000000a'::uuid END, 'note ' || n
+FROM generate_series(1, 10) AS n;
 ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
 REVOKE ALL ON public.notes FROM anon, authenticated, service_role;
 GRANT SELECT, UPDATE ON public.notes TO authenticated;

@@ -18,7 +18,7 @@ from screens.dialogs.confirm import ConfirmDialog, capital_letter
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
 from tekup_migrate.events import StepState
-from tekup_migrate.steps import Danger, Preview, Sql, Step
+from tekup_migrate.steps import Command, Danger, Preview, Remark, Sql, Step
 from tests.screens.scenery import CAREFUL, DESTRUCTIVE, Scenery, ScriptedStep, heard, shown, started, until
 
 SIZES = ((120, 40), (80, 24))
@@ -239,3 +239,21 @@ def test_the_capital_letter_is_the_verbs_own_and_never_the_opening_key(
     verb: str, opening_key: str, letter: str
 ) -> None:
     assert capital_letter(verb, opening_key) == letter
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_the_choices_stay_in_sight_under_long_names_and_long_ways_back(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = "/home/somebody/" + "a long folder name/" * 7 + "Notes, now on main"
+    undo = "Back to the branch it was on; the new branch is deleted while it has no commits of its own."
+    actions = (Command(("git", "switch", "--create", "consolidate"), path), Command(("git", "update-ref"), path))
+    remark = Remark("1 changed and 1 untracked files stay as they are; nothing is stashed away, added or committed.")
+    for extra in (0, 4):
+        padding = tuple(Remark(f"line {number}") for number in range(extra))
+        preview = msgspec.structs.replace(CAREFUL, target=path, undo=undo, actions=(*actions, remark, *padding))
+        async with asked(tmp_path / str(extra), preview, Danger.CAREFUL, size=size) as wizard:
+            await wizard.pilot.pause(0.1)
+            text = shown(wizard.pilot)
+            for part in ("[ Cancel ]", "y  Rewrite 2 files", "s  Skip, with a reason", "its own.", "now on main"):
+                assert part in text

@@ -100,11 +100,15 @@ _STATISTICS = f"""
     WHERE {USER_SCHEMAS}
 """
 
+_PUBLISHED_PART = """pg_get_expr(r.prqual, r.prrelid) AS where,
+           ARRAY(SELECT a.attname::text FROM unnest(r.prattrs) AS number
+               JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = number) AS columns"""
+_PUBLISHED_WHOLE = "NULL AS where, '{}'::text[] AS columns"
+"""Before Postgres 15 a publication took whole tables."""
+
 _PUBLICATIONS = f"""
     SELECT {key("'publication'", "n.nspname", "p.pubname", parent="c.relname")} AS key,
-           r.oid::int8 AS oid, {owner("p.pubowner")}, pg_get_expr(r.prqual, r.prrelid) AS where,
-           ARRAY(SELECT a.attname::text FROM unnest(r.prattrs) AS number
-               JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = number) AS columns
+           r.oid::int8 AS oid, {owner("p.pubowner")}, {{part}}
     FROM pg_publication_rel AS r
     JOIN pg_publication AS p ON p.oid = r.prpubid
     JOIN pg_class AS c ON c.oid = r.prrelid
@@ -144,4 +148,5 @@ async def read_statistics(connection: asyncpg.Connection) -> list[StatisticsObje
 
 async def read_publications(connection: asyncpg.Connection) -> list[PublicationTable]:
     """Return every table's membership in a publication."""
-    return await read(connection, _PUBLICATIONS, PublicationTable)
+    part = _PUBLISHED_PART if connection.get_server_version().major >= 15 else _PUBLISHED_WHOLE
+    return await read(connection, _PUBLICATIONS.replace("{part}", part), PublicationTable)

@@ -60,7 +60,7 @@ _INNER = """
     SELECT d.classid::regclass::text, d.objid::int8, 'pg_extension', d.refobjid::int8 FROM pg_depend AS d
     WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
 """
-"""Objects that are part of another: a table's row type, a composite type's relation, a type's array, a view's rule, an extension's members."""
+"""Parts of others: row types, composite types' relations, arrays, views' rules, extensions' members."""
 
 _EDGES = """
     SELECT DISTINCT d.classid::regclass::text AS catalog, d.objid::int8 AS oid,

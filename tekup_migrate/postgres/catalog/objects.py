@@ -187,7 +187,7 @@ class RangeType(CatalogObject):
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence(CatalogObject):
-    """A sequence; ``owned_by`` is a table's schema, name and column, and ``identity`` says it belongs to that column."""
+    """A sequence; ``owned_by`` is a table's schema, name and column, ``identity`` whether it is its identity."""
 
     options: SequenceOptions
     persistence: str
@@ -283,6 +283,11 @@ class Index(CatalogObject):
     constraint: str
     statistics: tuple[tuple[int, int], ...]
     bytes: int
+
+    @property
+    def finds_vectors(self) -> bool:
+        """Whether it is one of pgvector's."""
+        return self.method in ("ivfflat", "hnsw")
 
 
 @dataclass(frozen=True, kw_only=True)

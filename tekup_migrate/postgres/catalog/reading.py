@@ -69,7 +69,7 @@ class Catalog:
         return self._relations.get((schema, name))
 
     def attached(self, schema: str, relation: str) -> tuple[CatalogObject, ...]:
-        """Return what hangs on a relation: constraints, indexes, triggers, rules, policies, statistics, publications."""
+        """Return what hangs on a relation: constraints, indexes, triggers, rules, policies, statistics and the like."""
         return self._attached.get((schema, relation), ())
 
     def taken(self, key: ObjectKey) -> CatalogObject | None:

@@ -65,7 +65,8 @@ _TABLES = f"""
            CASE WHEN c.relkind = 'p' THEN 'it is partitioned' WHEN c.relkind = 'f' THEN 'it is a foreign table'
                 WHEN c.relispartition THEN 'it is a partition of another table'
                 WHEN c.reloftype <> 0 THEN 'it is a typed table'
-                WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid) THEN 'it inherits from another table'
+                WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = c.oid)
+                    THEN 'it inherits from another table'
                 WHEN EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhparent = c.oid) THEN 'other tables inherit from it'
                 ELSE '' END AS irregular,
            c.reltuples::int8 AS rows

@@ -1,5 +1,6 @@
 """Compares the source's and the target's catalogs around the tables that move."""
 
+from tekup_migrate.postgres.comparison.access import access_differences
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, refuse_conflicts
 from tekup_migrate.postgres.comparison.moves import (
     Bring,
@@ -24,6 +25,7 @@ __all__ = [
     "Share",
     "TableMove",
     "Tie",
+    "access_differences",
     "compare",
     "refuse_conflicts",
 ]

@@ -145,7 +145,8 @@ def _naming(
         if new != key:
             keys[key] = new
     _follow_constraints(source, keys)
-    return naming(keys, _moved_members(source, target))
+    places = _extension_places(source, target)
+    return naming(keys, _moved_members(source, places), places)
 
 
 def _renamed(item: CatalogObject, tables: Mapping[tuple[str, str], Relation]) -> ObjectKey:
@@ -182,22 +183,28 @@ def _follow_constraints(source: Catalog, keys: dict[ObjectKey, ObjectKey]) -> No
                 keys[index.key] = msgspec.structs.replace(index.key, schema=new.schema, name=new.name)
 
 
-def _moved_members(source: Catalog, target: Catalog) -> dict[tuple[str, str], tuple[str, str]]:
-    """Return where the target keeps what an extension brought, where it keeps it elsewhere."""
+def _extension_places(source: Catalog, target: Catalog) -> dict[str, str]:
+    """Return the target's schema of each extension that lives in another one there.
+
+    A missing one is installed in ``extensions`` where the target has that schema, as Supabase does.
+    """
     found = {}
     for extension in source.of(Extension):
         there = target.extension(extension.key.name)
-        place = there.schema if there else extension_schema(extension, target)
+        usual = "extensions" if target.schema("extensions") else extension.schema
+        place = there.schema if there else usual
         if place != extension.schema:
-            for schema, name in source.extension_members[extension.key.name]:
-                if schema == extension.schema:
-                    found[schema, name] = (place, name)
+            found[extension.key.name] = place
     return found
 
 
-def extension_schema(extension: Extension, target: Catalog) -> str:
-    """Return where a missing extension is installed: in ``extensions`` where the target has that schema."""
-    return "extensions" if target.schema("extensions") else extension.schema
+def _moved_members(source: Catalog, places: Mapping[str, str]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return where the target keeps what an extension brought, where it keeps it elsewhere."""
+    return {
+        (schema, name): (place, name)
+        for extension, place in places.items()
+        for schema, name in source.extension_members[extension]
+    }
 
 
 class _Comparing:
@@ -245,8 +252,9 @@ class _Comparing:
         there = self._taken(found)
         if there is None:
             return Disposition.MOVES, self._about_roles(found), ""
-        if there is found:
-            return Disposition.EQUAL, "", ""
+        rebuilt = self._rebuilt(found, there)
+        if there is found or rebuilt:
+            return Disposition.EQUAL, "vector indexes are chosen anew for the target" if rebuilt else "", ""
         wanted = definition(found, self.names, self.source_identities)
         has = definition(there, Naming(), self.target_identities)
         if wanted == has and there.key.kind is found.key.kind:
@@ -267,6 +275,13 @@ class _Comparing:
                 settled = (there.comment, there.statistics) == (found.comment, found.statistics)
                 return found if settled else None
         return there
+
+    def _rebuilt(self, found: CatalogObject, there: CatalogObject) -> bool:
+        """Whether both are vector indexes of the same table: kind and parameters follow the target's rows."""
+        if not isinstance(found, Index) or not isinstance(there, Index):
+            return False
+        table = self.names.relation(found.key.schema, found.table)[1]
+        return found.finds_vectors and there.finds_vectors and there.table == table
 
     def _name_only(self, found: CatalogObject) -> tuple[Disposition, str, str]:
         there = self._taken(found)

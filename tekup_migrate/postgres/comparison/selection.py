@@ -18,6 +18,7 @@ from tekup_migrate.postgres.catalog.objects import (
     RowPolicy,
     Sequence,
     Table,
+    Trigger,
     View,
 )
 from tekup_migrate.postgres.catalog.reading import Catalog
@@ -129,7 +130,7 @@ class _Selecting:
                 if need in self.found:
                     continue
                 reason = self._obstacle(item, need)
-                if reason:
+                if reason and not isinstance(self.resolutions.get(item.key), Bring):
                     self._leave(item.key, self.found.ties[item.key], reason)
                     break
                 if need.kind is not Kind.OTHER and not self._given(need):
@@ -150,10 +151,24 @@ class _Selecting:
         return found is not None and not found.mine and self.target.taken(need) is not None
 
     def _obstacle(self, item: CatalogObject, need: ObjectKey) -> str:
+        """Say why something cannot have what it needs; empty where it can."""
         if need in self.found.stays and need in self.found.ties:
             return f"it needs {need}, which stays behind"
         if need.kind is Kind.OTHER:
             return f"it needs {need.name}, which cannot be carried over"
+        if isinstance(item, Trigger) and need.kind is Kind.FUNCTION:
+            return self._lost_table(need)
+        return self._absent(need)
+
+    def _lost_table(self, function: ObjectKey) -> str:
+        """Say which table a trigger's function would look for in vain, whenever a row is written."""
+        used = sorted(key for key in self.bodies.get(function, frozenset()) if key.kind is Kind.TABLE)
+        for table in used:
+            if table not in self.found.ties and self.target.taken(table) is None:
+                return f"{function} uses {table.schema}.{table.name}, which does not move and is not in the target"
+        return ""
+
+    def _absent(self, need: ObjectKey) -> str:
         there = self.target.taken(need)
         holder = ObjectKey(Kind.TABLE, need.schema, need.parent) if need.parent else need
         if need.kind in RELATIONS - {Kind.SEQUENCE, Kind.VIEW, Kind.MATERIALIZED_VIEW} or need.parent:

@@ -22,10 +22,12 @@ class Naming:
     Attributes:
         keys: the target's key by the source's, for what is renamed only.
         renames: the same as names in SQL text.
+        extensions: the schema of each extension whose objects live elsewhere in the target.
     """
 
     keys: Mapping[ObjectKey, ObjectKey] = field(default_factory=dict)
     renames: Renames = field(default_factory=Renames)
+    extensions: Mapping[str, str] = field(default_factory=dict)
 
     def key(self, key: ObjectKey) -> ObjectKey:
         """Return an object's key in the target."""
@@ -50,8 +52,12 @@ class Naming:
         return rewrite_written(text, self.renames)
 
 
-def naming(keys: Mapping[ObjectKey, ObjectKey], members: Mapping[tuple[str, str], tuple[str, str]]) -> Naming:
-    """Make a ``Naming`` from the keys of renamed objects and the extensions' members that live elsewhere."""
+def naming(
+    keys: Mapping[ObjectKey, ObjectKey],
+    members: Mapping[tuple[str, str], tuple[str, str]],
+    extensions: Mapping[str, str],
+) -> Naming:
+    """Make a ``Naming`` from renamed objects, and from extensions that live elsewhere with all their members."""
     by_space: dict[str, dict[tuple[str, str], tuple[str, str]]] = {"relations": {}, "types": {}, "functions": {}}
     constraints = {}
     for old, new in keys.items():
@@ -61,7 +67,7 @@ def naming(keys: Mapping[ObjectKey, ObjectKey], members: Mapping[tuple[str, str]
         if space:
             by_space[space][old.schema, old.name] = (new.schema, new.name)
     renames = Renames(**by_space, members=members, constraints=constraints)
-    return Naming(keys=keys, renames=renames)
+    return Naming(keys=keys, renames=renames, extensions=extensions)
 
 
 def _space(kind: Kind) -> str:

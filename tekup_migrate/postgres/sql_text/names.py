@@ -152,6 +152,8 @@ class Text:
                 continue
             before = self._token(place - 1)
             after = self._token(place + 1)
+            if after.text == "%":
+                continue
             is_with_query = after.keyword == "AS" and self._text(place + 2) == "("
             follows_name = before.name is not None and not self._is_keyword(place - 1)
             if before.text == ")" or before.keyword == "AS" or follows_name or is_with_query:

@@ -154,7 +154,7 @@ def _inside(found: list[Token], index: int, function: str) -> bool:
 
 
 def _like(token: Token, name: str) -> str:
-    """Return ``name`` unquoted where the token was and where that is safe: with an underscore, few words are reserved."""
+    """Return ``name`` unquoted where the token was and where it is safe: with an underscore few words are reserved."""
     if token.name == name:
         return token.text
     if token.kind == "word" and _SIMPLE.match(name) and name not in _UNDERSCORED_KEYWORDS:

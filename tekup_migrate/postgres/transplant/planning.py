@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
@@ -14,6 +15,7 @@ from tekup_migrate.postgres.catalog.objects import (
     Index,
     Kind,
     ObjectKey,
+    Schema,
     Table,
     View,
 )
@@ -33,7 +35,6 @@ from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, 
 if TYPE_CHECKING:
     import asyncpg
 
-VECTOR_METHODS = frozenset({"ivfflat", "hnsw"})
 _WITHOUT_OWNER = frozenset(
     {Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.TRIGGER, Kind.RULE, Kind.POLICY, Kind.PUBLICATION,
      Kind.EXTENSION}
@@ -119,11 +120,14 @@ class _Planning:
         self.needs = creation_needs(self.objects, source.needs)
 
     def plan(self) -> TransplantPlan:
-        vectors = [i for i in self.objects.values() if isinstance(i, Index) and i.method in VECTOR_METHODS]
+        carried = self.comparison.with_disposition(Disposition.MOVES, Disposition.EQUAL)
+        indexes = (self.source.get(item.key, Index) for item in carried)
+        vectors = [index for index in indexes if index is not None and index.finds_vectors]
         early = self._early()
         late = frozenset(self.objects) - early - {index.key for index in vectors}
         floor, remarks = floor_policies(self.target, self.moves, self.comparison, self.source)
-        before = [s for key in ordered(early, self.needs) for s in self._make(key)]
+        before = self._new_schemas()
+        before += [s for key in ordered(early, self.needs) for s in self._make(key)]
         before += [statement for policy in floor for statement in _floor(policy)]
         after = [s for key in ordered(late, self.needs) for s in self._make(key)]
         after += self._refreshes()
@@ -151,12 +155,24 @@ class _Planning:
                 needs[key] = self.needs[key] | (bodies & self.objects.keys())
         return closure(start, needs)
 
+    def _new_schemas(self) -> list[Statement]:
+        """Return what makes the schemas that only the new names ask for, open to whom the old ones are open."""
+        found: dict[str, Schema] = {}
+        for key in self.objects:
+            new = self.names.key(key).schema
+            old = self.source.schema(key.schema)
+            made_anyway = ObjectKey(Kind.SCHEMA, "", new) in self.objects
+            if old and new and new not in found and not made_anyway and not self.target.schema(new):
+                found[new] = replace(old, key=ObjectKey(Kind.SCHEMA, "", new), comment=None)
+        return [Statement(sql, schema.key) for schema in found.values() for sql in self._create(schema)]
+
     def _of_view(self, item: CatalogObject) -> bool:
         return isinstance(self.source.relation(item.key.schema, item.key.parent), View)
 
     def _make(self, key: ObjectKey) -> list[Statement]:
-        item = self.objects[key]
-        new = self.names.key(key)
+        return [Statement(sql, self.names.key(key)) for sql in self._create(self.objects[key])]
+
+    def _create(self, item: CatalogObject) -> list[str]:
         found = statements(item, self.names, self.identities)
         if isinstance(item, Table):
             found += self._own_sequences(item)
@@ -170,8 +186,7 @@ class _Planning:
             roles=self.target.roles,
             version=self.target.version,
         )
-        found += self._owner(item)
-        return [Statement(sql, new) for sql in found]
+        return found + self._owner(item)
 
     def _own_sequences(self, table: Table) -> list[str]:
         place = (table.key.schema, table.key.name)

@@ -98,10 +98,9 @@ def _drop(entry: Created) -> str:
         case Kind.SEQUENCE | Kind.INDEX:
             # A column's own sequence and a constraint's index go with the table or constraint.
             return f"DROP {key.kind.value.upper()} IF EXISTS {sql_name(key)}"
-        case Kind.FUNCTION:
-            return f"DROP {'PROCEDURE' if entry.procedure else 'FUNCTION'} {sql_name(key)}"
         case _:
-            return f"DROP {_WORDS.get(key.kind, key.kind.value.upper())} {sql_name(key)}"
+            word = "PROCEDURE" if entry.procedure else _WORDS.get(key.kind, key.kind.value.upper())
+            return f"DROP {word} {sql_name(key)}"
 
 
 def _refusal(reasons: list[str]) -> MigrationError:

@@ -1,9 +1,16 @@
 """Vector columns: which index they should have, building it, and measuring what a search finds."""
 
 from tekup_migrate.postgres.vector_index.building import build
+from tekup_migrate.postgres.vector_index.choosing import recommendations
 from tekup_migrate.postgres.vector_index.columns import VectorColumn, metric_of, vector_columns
 from tekup_migrate.postgres.vector_index.recommendation import Method, Recommendation, recommend, server_memory
-from tekup_migrate.postgres.vector_index.search import SearchQuality, is_search, measure, measure_function
+from tekup_migrate.postgres.vector_index.search import (
+    SearchQuality,
+    is_search,
+    measure,
+    measure_function,
+    measure_written_plan,
+)
 
 __all__ = [
     "Method",
@@ -14,8 +21,10 @@ __all__ = [
     "is_search",
     "measure",
     "measure_function",
+    "measure_written_plan",
     "metric_of",
     "recommend",
+    "recommendations",
     "server_memory",
     "vector_columns",
 ]

@@ -25,6 +25,8 @@ LARGEST_VECTOR_DIMENSIONS = 2_000
 LARGEST_HALFVEC_DIMENSIONS = 4_000
 PAGE_BYTES = 8_192
 SHARE_OF_MEMORY = 0.4
+SLOW_BUILD = 4
+"""How many times the memory an hnsw graph may be before it takes too long to build: it needs no tuning by the app."""
 
 _MEMORY = """
     SELECT (SELECT setting::int8 * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers,
@@ -137,13 +139,16 @@ def recommend(
     Args:
         column: the target's column, loaded or with the rows that it will have.
         memory: the target's.
-        source_indexes: the source's vector indexes on the same table; one on this column is carried over where sensible.
+        source_indexes: the source's vector indexes on the same table; one on this column is kept where sensible.
         metric: the distance that the app searches by, where it is known and no index tells.
         name: the index's name; made from the table and column where empty.
         method: the operator's own choice, where there is one.
     """
     existing = next((index for index in source_indexes if covers(index, column.column)), None)
-    metric = (metric_of(existing.definition) if existing else None) or metric or "cosine"
+    if existing:
+        # ivfflat's default operator class is l2's, and the server does not print a default.
+        metric = metric_of(existing.definition) or "l2"
+    metric = metric or "cosine"
     chosen, reason = _choose(column, memory, existing)
     if method is not None and method is not chosen:
         chosen, reason = method, f"chosen by the operator instead of {chosen.value} ({reason})"
@@ -207,13 +212,13 @@ def _choose(column: VectorColumn, memory: ServerMemory, existing: Index | None) 
     needed = build_bytes(Method.HNSW, column, {"m": 16}, halfvec=halfvec)
     if existing and existing.method == "hnsw":
         return Method.HNSW, f"the source has an hnsw index, and it suits {rows}"
-    if needed <= memory.for_building:
+    if needed <= SLOW_BUILD * memory.for_building:
         instead = "; the source's ivfflat finds less unless every search sets ivfflat.probes" if existing else ""
         return (
             Method.HNSW,
-            f"with {rows} hnsw finds the most without any setting, and its graph fits the memory{instead}",
+            f"with {rows} hnsw finds the most without any setting of the app's{instead}",
         )
-    return Method.IVFFLAT, f"the hnsw graph of {rows} needs {needed >> 20} MB, more than the server should give it"
+    return Method.IVFFLAT, f"the hnsw graph of {rows} needs {needed >> 20} MB, far more than the server should give it"
 
 
 def _parameters(method: Method, column: VectorColumn, existing: Index | None) -> dict[str, int]:
@@ -234,7 +239,7 @@ def _warning(method: Method, needed: int, granted: int) -> str:
         return ""
     if method is Method.IVFFLAT:
         return f"the build needs {needed >> 20} MB and gets {granted >> 20} MB: Postgres will refuse it"
-    return f"the graph needs {needed >> 20} MB and gets {granted >> 20} MB: the build goes on on disk, several times slower"
+    return f"the graph needs {needed >> 20} MB and gets {granted >> 20} MB: it is built on disk, several times slower"
 
 
 def _search_settings(method: Method, column: VectorColumn, parameters: dict[str, int]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from tekup_migrate.postgres.catalog.objects import Function
 from tekup_migrate.postgres.quoting import Relation, quote_ident
@@ -136,6 +136,38 @@ async def measure_function(
         samples=len(vectors),
         through=f"{function.key.schema}.{function.key.name}",
     )
+
+
+async def measure_written_plan(
+    connection: asyncpg.Connection,
+    column: VectorColumn,
+    *,
+    lists: int = 100,
+    metric: str = "cosine",
+    rows: int = 20_000,
+) -> SearchQuality | None:
+    """Measure what an ivfflat index that is created before the load would have found, in a table that is gone after.
+
+    Args:
+        connection: to the side that has the rows.
+        column: the loaded column; up to ``rows`` of its vectors are copied to the temporary table.
+        lists: the written index's parameter.
+        metric: its distance.
+        rows: how many vectors to load at most.
+    """
+    schema, name = quote_ident(column.extension_schema), quote_ident(column.column)
+    scratch = structs.replace(column, relation_schema="pg_temp", table="written_plan")
+    type_ = f"{schema}.{column.type}({column.dimensions})"
+    index = f"USING ivfflat ({name} {schema}.{column.type}_{metric}_ops) WITH (lists = {lists})"
+    await connection.execute(f"CREATE TEMPORARY TABLE written_plan ({name} {type_})")
+    try:
+        await connection.execute(f"CREATE INDEX ON {scratch.relation.sql} {index}")
+        vectors = f"SELECT {name} FROM {column.relation.sql} WHERE {name} IS NOT NULL LIMIT {rows}"
+        await connection.execute(f"INSERT INTO {scratch.relation.sql} {vectors}")
+        await connection.execute(f"ANALYZE {scratch.relation.sql}")
+        return await measure(connection, scratch, metric=metric)
+    finally:
+        await connection.execute(f"DROP TABLE {scratch.relation.sql}")
 
 
 def is_search(function: Function) -> bool:

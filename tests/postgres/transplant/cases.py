@@ -208,7 +208,8 @@ CASES = [
         CREATE FUNCTION public.count_notes(prefix text DEFAULT 'x', OUT n bigint) LANGUAGE sql STABLE SECURITY DEFINER
             PARALLEL SAFE COST 7 SET search_path TO 'public', 'extensions'
             AS $$ SELECT count(*) FROM public.notes WHERE a LIKE prefix || '%' $$;
-        CREATE PROCEDURE public.clear_notes(keep int) LANGUAGE plpgsql AS $$ BEGIN DELETE FROM notes WHERE id > keep; END $$;
+        CREATE PROCEDURE public.clear_notes(keep int) LANGUAGE plpgsql
+            AS $$ BEGIN DELETE FROM notes WHERE id > keep; END $$;
         CREATE FUNCTION public.all_notes() RETURNS SETOF public.notes LANGUAGE plpgsql AS
             $$ BEGIN RETURN QUERY EXECUTE 'SELECT * FROM public.notes'; END $$;
         CREATE FUNCTION public.standard(n int) RETURNS text LANGUAGE sql BEGIN ATOMIC
@@ -227,7 +228,8 @@ CASES = [
         CREATE VIEW public.more AS SELECT n.id, s."The A" FROM public.notes AS n JOIN public.some AS s USING (id);
         CREATE VIEW public.checked AS SELECT id, b FROM public.notes WHERE b > 1 WITH CASCADED CHECK OPTION;
         ALTER VIEW public.checked ALTER COLUMN b SET DEFAULT 5;
-        CREATE MATERIALIZED VIEW public.sums WITH (fillfactor = 90) AS SELECT b, count(*) AS n FROM public.notes GROUP BY b;
+        CREATE MATERIALIZED VIEW public.sums
+            WITH (fillfactor = 90) AS SELECT b, count(*) AS n FROM public.notes GROUP BY b;
         CREATE UNIQUE INDEX sums_b ON public.sums (b);
         COMMENT ON VIEW public.some IS 'some';
         COMMENT ON COLUMN public.some.id IS 'its id';
@@ -250,7 +252,8 @@ CASES = [
         "vectors and their indexes",
         """
         CREATE TABLE public.notes (id int PRIMARY KEY, e extensions.vector(3), h extensions.halfvec(3));
-        CREATE INDEX notes_e ON public.notes USING hnsw (e extensions.vector_cosine_ops) WITH (m = 8, ef_construction = 32);
+        CREATE INDEX notes_e ON public.notes USING hnsw (e extensions.vector_cosine_ops)
+            WITH (m = 8, ef_construction = 32);
         CREATE INDEX notes_h ON public.notes USING ivfflat (h extensions.halfvec_l2_ops) WITH (lists = 5);
         CREATE INDEX notes_x ON public.notes USING hnsw ((e::extensions.halfvec(3)) extensions.halfvec_ip_ops);
         CREATE FUNCTION public.match_notes(query extensions.vector(3), n int) RETURNS TABLE (id int, near float8)
@@ -281,17 +284,21 @@ CASES = [
         """
         CREATE TYPE public.source_type AS ENUM ('a', 'local');
         CREATE TABLE public.notes (
-            id bigserial PRIMARY KEY, source public.source_type, e extensions.vector(3), parent bigint REFERENCES public.notes,
+            id bigserial PRIMARY KEY, source public.source_type, e extensions.vector(3),
+                parent bigint REFERENCES public.notes,
             CONSTRAINT notes_source_check CHECK (source <> 'a')
         );
         CREATE TABLE public.marks (id int PRIMARY KEY, note bigint NOT NULL REFERENCES public.notes ON DELETE CASCADE);
         CREATE INDEX idx_notes_source ON public.notes (source);
         ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
         CREATE POLICY deep ON public.notes USING (EXISTS (SELECT 1 FROM public.marks WHERE marks.note = notes.id));
-        CREATE VIEW public.both AS SELECT notes.id, marks.id AS mark FROM public.notes JOIN public.marks ON marks.note = notes.id;
+        CREATE VIEW public.both AS SELECT notes.id, marks.id AS mark
+            FROM public.notes JOIN public.marks ON marks.note = notes.id;
         SET check_function_bodies = off;
-        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS $$ SELECT count(*) FROM notes WHERE notes.id > 0 $$;
-        CREATE FUNCTION public.of_notes() RETURNS SETOF public.notes LANGUAGE sql BEGIN ATOMIC SELECT * FROM public.notes; END;
+        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql
+            AS $$ SELECT count(*) FROM notes WHERE notes.id > 0 $$;
+        CREATE FUNCTION public.of_notes() RETURNS SETOF public.notes
+            LANGUAGE sql BEGIN ATOMIC SELECT * FROM public.notes; END;
         """,
         moves={"public.notes": "public.app_notes", "public.marks": "public.app_marks"},
         rename="""
@@ -416,8 +423,10 @@ CASES = [
         "a trigger with arguments, and a table without columns",
         """
         CREATE TABLE public.notes ();
-        CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify(TG_ARGV[0], ''); RETURN NULL; END $$;
-        CREATE TRIGGER "Tells [all]" AFTER TRUNCATE ON public.notes FOR EACH STATEMENT EXECUTE FUNCTION public.tell('it''s', 'notes');
+        CREATE FUNCTION public.tell() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN PERFORM pg_notify(TG_ARGV[0], ''); RETURN NULL; END $$;
+        CREATE TRIGGER "Tells [all]" AFTER TRUNCATE ON public.notes FOR EACH STATEMENT
+            EXECUTE FUNCTION public.tell('it''s', 'notes');
         """,
     ),
     Case(
@@ -428,7 +437,8 @@ CASES = [
             id int PRIMARY KEY, a jsonb DEFAULT '{"k": ["v", null]}', b text[] DEFAULT ARRAY['x', 'y''z'],
             c public.kind[] DEFAULT '{a,b}', d timestamptz DEFAULT now() + interval '1 day', e text DEFAULT E'a\b
 ',
-            f numeric(10, 2) DEFAULT -0.5, g bit varying(5) DEFAULT B'101', h text DEFAULT CURRENT_USER, i "char" DEFAULT 'x',
+            f numeric(10, 2) DEFAULT -0.5, g bit varying(5) DEFAULT B'101', h text DEFAULT CURRENT_USER,
+                i "char" DEFAULT 'x',
             j varchar(5)[] DEFAULT NULL, k interval day to second(3), l time(2) with time zone, m bpchar
         );
         """,
@@ -447,7 +457,8 @@ CASES = [
         """
         CREATE TABLE public.notes (id int PRIMARY KEY, at timestamptz);
         CREATE FUNCTION public.clock() RETURNS timestamptz LANGUAGE sql AS $$ SELECT clock_timestamp() $$;
-        CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.at := clock(); RETURN NEW; END $$;
+        CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN NEW.at := clock(); RETURN NEW; END $$;
         CREATE TRIGGER touched BEFORE UPDATE ON public.notes FOR EACH ROW EXECUTE FUNCTION public.touch();
         CREATE FUNCTION public.list() RETURNS SETOF public.notes LANGUAGE sql AS $$ TABLE public.notes $$;
         CREATE VIEW public.listed AS SELECT list.id FROM public.list();
@@ -472,7 +483,8 @@ CASES = [
         CREATE TYPE kinds.colour AS ENUM ('red');
         CREATE DOMAIN kinds.colours AS kinds.colour[] CHECK (cardinality(VALUE) < 9);
         CREATE TYPE kinds.shade AS (c kinds.colours, level numeric(3, 1));
-        CREATE TABLE public.notes (id int PRIMARY KEY, s kinds.shade, ss kinds.shade[], d kinds.colours DEFAULT '{red}');
+        CREATE TABLE public.notes (id int PRIMARY KEY, s kinds.shade, ss kinds.shade[],
+            d kinds.colours DEFAULT '{red}');
         CREATE INDEX notes_colour ON public.notes (((s).level));
         """,
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Policy
-from tekup_migrate.postgres.catalog import Kind, ObjectKey
+from tekup_migrate.postgres.catalog import ObjectKey, read_catalog
 from tekup_migrate.postgres.comparison import (
     Bring,
     Disposition,
@@ -18,11 +18,13 @@ from tekup_migrate.postgres.comparison import (
     Resolution,
     Share,
     TableMove,
+    access_differences,
 )
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.transplant import Created, TransplantPlan, apply_after, apply_before, plan_transplant
+from tekup_migrate.postgres.transplant import Created, TransplantPlan, apply_after, apply_before, plan_transplant, undo
+from tekup_migrate.postgres.vector_index import Method, build, recommendations
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
-from tests.postgres.transplant.judge import connected
+from tests.postgres.transplant.judge import connected, dump
 from tests.servers import SharedServer
 
 MOVE = TableMove(Relation("public", "documents"), Relation("public", "app_documents"))
@@ -35,12 +37,16 @@ CREATE TABLE public.documents (
     embedding extensions.vector(3), updated_at timestamptz DEFAULT now()
 );
 CREATE INDEX documents_source ON public.documents (source);
-CREATE TRIGGER touched BEFORE UPDATE ON public.documents FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+CREATE TRIGGER touched BEFORE UPDATE ON public.documents FOR EACH ROW
+    EXECUTE FUNCTION public.update_updated_at_column();
 CREATE FUNCTION public.match_documents(query extensions.vector(3), match_count int) RETURNS TABLE (id uuid)
     LANGUAGE plpgsql STABLE SET search_path TO 'public', 'extensions' AS $$ BEGIN
     -- the nearest documents
     RETURN QUERY SELECT documents.id FROM documents WHERE documents.source <> 'pdf'::source_type
         ORDER BY documents.embedding <=> query LIMIT match_count; END $$;
+"""
+OTHER_FUNCTION = """
+CREATE FUNCTION public.update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'
 """
 
 
@@ -93,13 +99,16 @@ async def test_functions_are_found_by_their_bodies_and_their_bodies_follow_the_r
         ("source_type", "CREATE TYPE public.source_type AS ENUM ('x')"),
         (
             "update_updated_at_column",
-            "CREATE FUNCTION public.update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            OTHER_FUNCTION,
         ),
         (
             "match_documents",
             "CREATE FUNCTION public.match_documents(q extensions.vector, n int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
         ),
-        ("documents_source", "CREATE TABLE public.other (id int); CREATE INDEX app_documents_source ON public.other (id)"),
+        (
+            "documents_source",
+            "CREATE TABLE public.other (id int); CREATE INDEX app_documents_source ON public.other (id)",
+        ),
         ("documents_pkey", "CREATE TABLE public.other (id int CONSTRAINT app_documents_pkey PRIMARY KEY)"),
         ("documents", "CREATE TYPE public.app_documents AS ENUM ('x')"),
         ("documents", "CREATE VIEW public.app_documents AS SELECT 1 AS id"),
@@ -138,7 +147,7 @@ async def test_everything_that_refers_to_a_renamed_type_or_function_follows(
     await run(target_database, "CREATE TYPE public.source_type AS ENUM ('x')")
     await run(
         target_database,
-        "CREATE FUNCTION public.update_updated_at_column() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        OTHER_FUNCTION,
     )
     plan = await planned(source_database, target_database)
     assert {c.key.name for c in plan.conflicts} == {"source_type", "update_updated_at_column"}
@@ -147,13 +156,37 @@ async def test_everything_that_refers_to_a_renamed_type_or_function_follows(
     assert not plan.conflicts
     await applied(target_database, plan)
     async with connected(target_database) as here:
-        column = "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'public.app_documents'::regclass"
+        column = (
+            "SELECT format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = 'public.app_documents'::regclass"
+        )
         assert await here.fetchval(column + " AND attname = 'source'") == "public.app_source_type"
         trigger = await here.fetchval("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = 'touched'")
         assert trigger.endswith("EXECUTE FUNCTION public.app_update_updated_at_column()")
         await here.execute("INSERT INTO public.app_documents (source, embedding) VALUES ('local', '[1,2,3]')")
         assert await here.fetchval("SELECT count(*) FROM public.match_documents('[1,2,3]', 5)") == 1
         assert await here.fetchval("SELECT enum_range(NULL::public.source_type)::text") == "{x}"
+
+
+async def test_what_hangs_on_a_table_that_is_there_already_is_compared_on_its_own_and_can_be_renamed(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(source_database, SOURCE)
+    await run(source_database, "CREATE POLICY reads ON public.documents TO anon USING (body <> '')")
+    await run(target_database, SOURCE.replace("documents", "app_documents").replace("BEFORE UPDATE", "AFTER UPDATE"))
+    await run(target_database, "CREATE POLICY reads ON public.app_documents TO anon USING (true)")
+    plan = await planned(source_database, target_database)
+    assert item(plan, "documents").disposition is Disposition.EQUAL
+    assert {c.key.name for c in plan.conflicts} == {"touched", "reads"}
+    resolutions: dict[ObjectKey, Resolution] = {c.key: NewName(f'{c.key.name} "too"') for c in plan.conflicts}
+    plan = await planned(source_database, target_database, resolutions=resolutions)
+    assert not plan.conflicts
+    made = await applied(target_database, plan)
+    assert {entry.key.name for entry in made} == {'touched "too"', 'reads "too"', "match_documents"}
+    again = await planned(source_database, target_database, resolutions=resolutions)
+    assert (again.before, again.after, again.conflicts) == ((), (), ())
+    async with connected(target_database) as here:
+        await undo(here, made)
+        assert await here.fetchval("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 1
 
 
 async def test_the_operator_can_share_leave_behind_and_bring(
@@ -170,7 +203,7 @@ async def test_the_operator_can_share_leave_behind_and_bring(
     mixed = item(plan, "mixed")
     assert (mixed.disposition, mixed.reason) == (Disposition.STAYS, "it also uses public.people, which does not move")
     index = item(plan, "documents_source").key
-    resolutions = {
+    resolutions: dict[ObjectKey, Resolution] = {
         item(plan, "source_type").key: Share(),
         index: LeaveBehind("not needed any more"),
         mixed.key: Bring(),
@@ -216,6 +249,66 @@ async def test_what_hangs_on_other_tables_stays_behind_with_a_reason(
     await applied(target_database, plan)
 
 
+async def test_a_trigger_whose_function_would_look_for_a_table_in_vain_stays_behind(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(
+        source_database,
+        SOURCE
+        + """
+        CREATE TABLE public.log (id int);
+        CREATE FUNCTION public.logs() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO log VALUES (1); RETURN NULL; END $$;
+        CREATE TRIGGER logged AFTER INSERT ON public.documents FOR EACH ROW EXECUTE FUNCTION public.logs();
+        """,
+    )
+    plan = await planned(source_database, target_database)
+    logged = item(plan, "logged")
+    assert logged.disposition is Disposition.STAYS
+    assert "public.log, which does not move and is not in the target" in logged.reason
+    plan = await planned(source_database, target_database, resolutions={logged.key: Bring()})
+    assert {"logged", "logs"} <= {entry.key.name for entry in await applied(target_database, plan)}
+
+
+async def test_a_table_and_a_type_can_move_to_a_schema_that_is_made_for_them(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    before = await dump(target_database)
+    await run(source_database, SOURCE)
+    move = TableMove(MOVE.source, Relation("app data", "documents"))
+    plan = await planned(source_database, target_database, (move,))
+    resolutions = {item(plan, "source_type").key: NewName("source_type", "app data")}
+    plan = await planned(source_database, target_database, (move,), resolutions)
+    made = await applied(target_database, plan)
+    async with connected(target_database) as here:
+        insert = 'INSERT INTO "app data".documents (source, embedding) VALUES ($1, $2::text::extensions.vector)'
+        await here.execute(insert, "local", "[1,2,3]")
+        assert await here.fetchval("SELECT has_schema_privilege('service_role', 'app data', 'USAGE')")
+        assert await here.fetchval("SELECT count(*) FROM public.match_documents('[1,2,3]', 5)") == 1
+        await undo(here, made)
+    assert await dump(target_database) == before
+
+
+async def test_grants_that_were_lost_or_gained_since_are_told(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(source_database, SOURCE + "GRANT SELECT (body) ON public.documents TO pg_monitor")
+    plan = await planned(source_database, target_database)
+    await applied(target_database, plan)
+    async with connected(source_database) as there, connected(target_database) as here:
+        source = await read_catalog(there)
+        assert access_differences(source, await read_catalog(here), plan.comparison) == ()
+        await here.execute(
+            "REVOKE SELECT ON public.app_documents FROM anon; GRANT UPDATE (body) ON public.app_documents TO anon"
+        )
+        await here.execute("COMMENT ON TABLE public.app_documents IS 'mine'; DROP INDEX public.app_documents_source")
+        found = access_differences(source, await read_catalog(here), plan.comparison)
+    assert "table public.app_documents: anon lost SELECT" in found
+    assert "table public.app_documents, column body: anon gained UPDATE" in found
+    assert "table public.app_documents: another comment" in found
+    assert "index public.app_documents_source is not in the target" in found
+
+
 FLOOR = (
     Policy(name="Service role can do everything", command="ALL", roles=("service_role",), using="true", check="true"),
     Policy(name="Authenticated users can read", command="SELECT", roles=("authenticated",), using="true"),
@@ -232,7 +325,7 @@ FLOOR = (
             set(),
         ),
         (
-            'CREATE POLICY "Service role can do everything" ON public.documents USING (auth.role() = \'service_role\')',
+            "CREATE POLICY \"Service role can do everything\" ON public.documents USING (auth.role() = 'service_role')",
             {"Service role can do everything (plan)"},
         ),
     ],
@@ -258,7 +351,10 @@ async def test_the_plans_policies_exist_at_the_end_whatever_the_source_has(
     [
         ("CREATE TABLE public.documents (id int) PARTITION BY RANGE (id)", "partitioned"),
         ("CREATE TABLE public.p (id int); CREATE TABLE public.documents () INHERITS (public.p)", "inherits"),
-        ("CREATE TABLE public.documents (id int); CREATE TABLE public.c () INHERITS (public.documents)", "inherit from it"),
+        (
+            "CREATE TABLE public.documents (id int); CREATE TABLE public.c () INHERITS (public.documents)",
+            "inherit from it",
+        ),
         ("CREATE TYPE public.t AS (a int); CREATE TABLE public.documents OF public.t", "typed"),
         ("CREATE VIEW public.documents AS SELECT 1 AS id", "It is a view, not a table"),
         ("CREATE MATERIALIZED VIEW public.documents AS SELECT 1 AS id", "It is a materialized view"),
@@ -275,6 +371,40 @@ async def test_what_cannot_be_moved_is_refused_in_words(
     assert reason in refusal.value.happened
 
 
+async def test_a_vector_index_that_was_built_otherwise_is_no_conflict_when_it_is_planned_again(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    index = "CREATE INDEX documents_embedding ON public.documents USING ivfflat (embedding extensions.vector_l2_ops)"
+    await run(source_database, SOURCE + index)
+    plan = await planned(source_database, target_database)
+    assert [index.key.name for index in plan.vector_indexes] == ["documents_embedding"]
+    await applied(target_database, plan)
+    async with connected(target_database) as here:
+        vectors = "SELECT 'local', ARRAY[n, 1, 2]::extensions.vector FROM generate_series(1, 6000) AS n"
+        await here.execute("INSERT INTO public.app_documents (source, embedding) " + vectors)
+        (chosen,) = await recommendations(here, plan, [MOVE.target])
+        assert (chosen.method, chosen.metric, chosen.name) == (Method.HNSW, "l2", "app_documents_embedding")
+        await build(here, chosen, record=lambda _: None, listen=lambda _: None)
+    again = await planned(source_database, target_database)
+    assert not again.conflicts
+    assert again.after == ()
+    assert [index.key.name for index in again.vector_indexes] == ["documents_embedding"]
+
+
+async def test_a_missing_extension_is_installed_where_the_target_keeps_extensions(
+    target_server: SharedServer, source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    superuser = await connect_as_superuser(target_server.server, target_database.database)
+    try:
+        await superuser.execute("DROP EXTENSION vector")
+    finally:
+        await superuser.close()
+    await run(source_database, SOURCE)
+    plan = await planned(source_database, target_database)
+    assert item(plan, "vector").disposition is Disposition.MOVES
+    assert 'CREATE EXTENSION "vector" WITH SCHEMA "extensions"' in [statement.sql for statement in plan.before]
+
+
 async def test_an_extension_that_lives_in_another_schema_is_followed(
     source_server: SharedServer, source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
@@ -284,7 +414,10 @@ async def test_an_extension_that_lives_in_another_schema_is_followed(
     finally:
         await superuser.close()
     sql = SOURCE.replace("extensions.vector", "public.vector").replace("query LIMIT", "query::public.vector LIMIT")
-    await run(source_database, sql + "CREATE VIEW public.near AS SELECT embedding OPERATOR(public.<=>) '[1,2,3]' AS d FROM public.documents")
+    await run(
+        source_database,
+        sql + "CREATE VIEW public.near AS SELECT embedding OPERATOR(public.<=>) '[1,2,3]' AS d FROM public.documents",
+    )
     plan = await planned(source_database, target_database)
     assert not plan.conflicts
     await applied(target_database, plan)

@@ -39,30 +39,32 @@ async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_afte
         server.fresh_database() as source,
         server.fresh_database() as expected,
         target_server.fresh_database() as target,
+        connected(source) as there,
+        connected(expected) as wanted,
+        connected(target) as here,
     ):
-        async with connected(source) as there, connected(expected) as wanted, connected(target) as here:
-            await there.execute(case.sql)
-            await wanted.execute(case.sql)
-            await wanted.execute(case.rename or "SELECT")
-            await here.execute(case.target)
-            before = await dump(target)
-            journal: list[Created] = []
-            plan = await plan_transplant(there, here, moves_of(case))
-            assert not plan.conflicts
-            await apply_before(here, plan, record=journal.extend)
-            await apply_after(here, plan, record=journal.extend)
-            for index in plan.vector_indexes:
-                item = next(i for i in plan.items if i.key == index.key)
-                await here.execute(item.definition)
-                journal.extend(created(await read_catalog(here), [item.target]))
+        await there.execute(case.sql)
+        await wanted.execute(case.sql)
+        await wanted.execute(case.rename or "SELECT")
+        await here.execute(case.target)
+        before = await dump(target)
+        journal: list[Created] = []
+        plan = await plan_transplant(there, here, moves_of(case))
+        assert not plan.conflicts
+        await apply_before(here, plan, record=journal.extend)
+        await apply_after(here, plan, record=journal.extend)
+        for index in plan.vector_indexes:
+            item = next(i for i in plan.items if i.key == index.key)
+            await here.execute(item.definition)
+            journal.extend(created(await read_catalog(here), [item.target]))
 
-            finished, judged = await asyncio.gather(dump(target), dump(expected))
-            assert comparable(finished) == comparable(judged)
+        finished, judged = await asyncio.gather(dump(target), dump(expected))
+        assert comparable(finished) == comparable(judged)
 
-            again = await plan_transplant(there, here, moves_of(case))
-            assert [s.sql for s in (*again.before, *again.after)] == []
-            assert not again.conflicts
+        again = await plan_transplant(there, here, moves_of(case))
+        assert [s.sql for s in (*again.before, *again.after)] == []
+        assert not again.conflicts
 
-            recalled = msgspec.json.decode(msgspec.json.encode(journal), type=list[Created])
-            await undo(here, recalled)
-            assert await dump(target) == before
+        recalled = msgspec.json.decode(msgspec.json.encode(journal), type=list[Created])
+        await undo(here, recalled)
+        assert await dump(target) == before

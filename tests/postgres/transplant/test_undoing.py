@@ -42,10 +42,14 @@ async def moved(source: SupabaseDatabase, target: SupabaseDatabase) -> list[Crea
         ("ALTER TABLE public.notes ADD CONSTRAINT mine CHECK (a <> '')", "mine"),
         ("ALTER TABLE public.notes ADD COLUMN b text", "changed"),
         ("ALTER TYPE public.kind ADD VALUE 'b'", "changed"),
-        ("CREATE OR REPLACE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'", "changed"),
+        (
+            "CREATE OR REPLACE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS 'SELECT 1::bigint'",
+            "changed",
+        ),
         ("COMMENT ON TABLE public.notes IS 'mine now'", "changed"),
         (
-            "CREATE FUNCTION public.other() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM notes); END'",
+            "CREATE FUNCTION public.other() RETURNS bigint LANGUAGE plpgsql AS"
+            " 'BEGIN RETURN (SELECT count(*) FROM notes); END'",
             "other",
         ),
     ],
