@@ -6,7 +6,6 @@ kinds of question (confirm, choose, secret, attest). Neither knows whether a ter
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -151,6 +150,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all of the preview: two equal fingerprints mean the same promise about the same world."""
+        import hashlib
+
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 

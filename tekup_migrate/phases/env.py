@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.phases.access import url_of
 from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
 from tekup_migrate.plan import App, EnvFile, Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
+    from tekup_migrate.credentials.secret import Secret
     from tekup_migrate.envfiles.rewrite import EnvRewrite
 
 ANON_KEY, SERVICE_KEY = "anon key", "service key"
