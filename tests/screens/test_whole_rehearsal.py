@@ -7,6 +7,7 @@ import re
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -62,7 +63,9 @@ async def test_a_pilot_walks_a_whole_rehearsal_from_the_hub_to_the_criteria(tmp_
 @pytest.mark.timeout(LIMIT + 40)
 def test_keys_alone_carry_a_whole_rehearsal_in_a_real_terminal(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
-    terminal = Terminal([sys.executable, "-m", "tekup_migrate", "rehearse", "--rows", str(ROWS), "--report", str(report)])
+    terminal = Terminal(
+        [sys.executable, "-m", "tekup_migrate", "rehearse", "--rows", str(ROWS), "--report", str(report)]
+    )
     try:
         answered = terminal.drive(time.monotonic() + LIMIT)
     finally:
@@ -90,7 +93,14 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
         self._child = subprocess.Popen(
-            argv, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+            argv,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environment,
+            start_new_session=True,
+            # Only a controlling terminal sends a hang-up when it is closed.
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0) and None,  # noqa: PLW1509 - no threads here yet
         )
         os.close(slave)
         self.raw = b""
@@ -134,6 +144,11 @@ class Terminal:
                 answered += 1
         raise AssertionError("the rehearsal did not come to its end:\n" + "\n".join(self._screen.display))
 
+    def vanish(self, seconds: float) -> int:
+        """Close the window while the program runs; return its exit code."""
+        os.close(self._master)
+        return self._child.wait(seconds)
+
     def close(self) -> int:
         """Wait for the program to end, and end it when it does not."""
         until = time.monotonic() + 30
@@ -152,3 +167,24 @@ def wanted_key(shown: str) -> str:
         return "1"
     found = re.search(r"\[ (?:Cancel|Not now)[^\]]* \][\s│]+([A-Za-z])  \w", shown)
     return found.group(1) if found else ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="closing a window ends the process on Windows")
+def test_nothing_outlives_a_terminal_that_is_closed() -> None:
+    # Not below pytest's own folder: as root, the servers' account could not pass through it.
+    with tempfile.TemporaryDirectory() as above:
+        Path(above).chmod(0o711)
+        close_the_window_on_a_rehearsal(Path(above) / "world")
+
+
+def close_the_window_on_a_rehearsal(folder: Path) -> None:
+    terminal = Terminal(
+        [sys.executable, "-m", "tekup_migrate", "rehearse", "--rows", "20", "--dir", str(folder)], columns=120, lines=40
+    )
+    until = time.monotonic() + 90
+    while "Phases and steps" not in (shown := terminal.text(0.3)):
+        assert time.monotonic() < until, shown
+    assert terminal.vanish(60.0) != 0
+    while folder.exists():
+        assert time.monotonic() < until + 60, list(folder.iterdir())
+        time.sleep(0.2)
