@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
+from tekup_migrate.events import Event, StepChanged, StepState
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
@@ -51,21 +51,19 @@ class UnattendedOperator:
 
 
 class StepPrinter:
-    """Prints a line per finished step: verdict, seconds, id, title and evidence."""
+    """Prints a line per ended step: verdict, seconds, id, title and evidence."""
 
     def __init__(self, titles: Mapping[str, str], write: Callable[[str], None]) -> None:
         self._titles = titles
         self._write = write
 
     def __call__(self, event: Event) -> None:
-        """Take an event; only a step's end and an error are printed."""
+        """Take an event; only a step's end is printed."""
         if isinstance(event, StepChanged) and event.state in _ENDED:
             verdict = event.verdict or event.state.value
             title = self._titles.get(event.step, event.step)
             summary = f" · {event.summary}" if event.summary else ""
             self._write(f"{verdict:<10} {event.seconds:6.2f} s  {event.step:<28} {title}{summary}")
-        elif isinstance(event, StepFailed):
-            self._write(str(event.error))
 
 
 async def run_unattended(
@@ -86,7 +84,7 @@ async def run_unattended(
         attests: whether manual work counts as done, which is for rehearsals only.
 
     Raises:
-        MigrationError: the sitting could not be opened, or the report could not be written.
+        MigrationError: the sitting could not be opened, a step failed, or the report could not be written.
     """
     titles = {step.id: step.title for step in steps_of(plan)}
     async with opening(UnattendedOperator(attests=attests), StepPrinter(titles, write)) as sitting:
@@ -99,6 +97,8 @@ async def run_unattended(
         _write_verdicts(report, sitting, write)
         if report_file is not None:
             write_report(report_file, to_json(report))
+    if outcome.error is not None:
+        raise outcome.error
     return PASSED if outcome.ending is Ending.FINISHED and report.passed else DIFFERS
 
 
