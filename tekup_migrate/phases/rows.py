@@ -81,8 +81,10 @@ class _RowsStep(Step):
             actions=(
                 *actions,
                 *notes,
-                Remark("Each chunk is compared first; equal ones are not sent. One that is sent is committed only if"),
-                Remark("the target's digest of it, taken in the same transaction, equals the source's."),
+                Remark(
+                    "Each chunk is compared first; equal ones are not sent. One that is sent is committed only if the"
+                    " target's digest of it, taken in the same transaction, equals the source's."
+                ),
             ),
         )
 
