@@ -13,7 +13,7 @@ from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Ran
 from tekup_migrate.gate import Gate
-from tekup_migrate.phases.rows import compare, rows_evidence
+from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.rehearsal.throw_away import throw_away_server
