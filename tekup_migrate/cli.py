@@ -84,6 +84,9 @@ def _add_rehearse(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--dir", type=Path, metavar="DIR", help="make it all in there (default: a temporary directory)"
     )
     rehearse.add_argument("--keep", action="store_true", help="keep the directory afterwards")
+    rehearse.add_argument(
+        "--then-roll-back", action="store_true", help="with --unattended: take everything back afterwards"
+    )
     rehearse.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
     rehearse.set_defaults(command=_rehearse)
 
@@ -127,7 +130,7 @@ def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
         from screens.wizard import open_wizard
 
         return open_wizard(plan, opening, rehearsal=True, report_file=options.report)
-    return _unattended(plan, opening, options.report, attests=True)
+    return _unattended(plan, opening, options.report, attests=True, then_roll_back=options.then_roll_back)
 
 
 def _run(plan: Plan, options: argparse.Namespace) -> int:
@@ -147,12 +150,16 @@ def _require_report(path: Path | None) -> None:
         require_writable(path)
 
 
-def _unattended(plan: Plan, opening: Opening, report: Path | None, *, attests: bool) -> int:
+def _unattended(
+    plan: Plan, opening: Opening, report: Path | None, *, attests: bool, then_roll_back: bool = False
+) -> int:
     import asyncio
 
     from tekup_migrate.unattended import run_unattended
 
-    return asyncio.run(run_unattended(opening, plan, _say, report_file=report, attests=attests))
+    return asyncio.run(
+        run_unattended(opening, plan, _say, report_file=report, attests=attests, then_roll_back=then_roll_back)
+    )
 
 
 def _say(line: str) -> None:

@@ -57,6 +57,7 @@ class State(Enum):
     VERIFIED = "verified"
     SKIPPED = "skipped"
     FAILED = "failed"
+    REVERTING = "reverting"
     REVERTED = "reverted"
 
 
@@ -173,6 +174,11 @@ class Journal:
         with _clear_errors(self.path):
             self._connection.execute("UPDATE run SET finished = ? WHERE id = ?", (time.time(), run))
 
+    def reopen(self, run: str) -> None:
+        """Mark a run as not finished any more: some of it was taken back."""
+        with _clear_errors(self.path):
+            self._connection.execute("UPDATE run SET finished = NULL WHERE id = ?", (run,))
+
     def latest_run(self) -> RunRecord | None:
         """Return the run that was begun last, finished or not."""
         with _clear_errors(self.path):
@@ -268,6 +274,11 @@ class Journal:
             row = self._connection.execute("SELECT value FROM note WHERE run = ? AND key = ?", (run, key)).fetchone()
         return None if row is None else bytes(row[0])
 
+    def forget(self, run: str, key: str) -> None:
+        """Keep nothing under ``key`` any more."""
+        with _clear_errors(self.path):
+            self._connection.execute("DELETE FROM note WHERE run = ? AND key = ?", (run, key))
+
     def begin_span(self, run: str, phase: str) -> int:
         """Start counting time spent in a phase; returns the span's number for ``end_span``."""
         now = time.time()
@@ -305,6 +316,10 @@ class RunMemory:
     def recall(self, key: str) -> bytes | None:
         """Return what was kept under ``key``, or None."""
         return self._journal.recall(self._run, key)
+
+    def forget(self, key: str) -> None:
+        """Keep nothing under ``key`` any more."""
+        self._journal.forget(self._run, key)
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> int:

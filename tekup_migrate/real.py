@@ -23,8 +23,11 @@ from tekup_migrate.steps import Context, Evidence, Operator, Verdict
 from tekup_migrate.unattended import UnattendedOperator
 
 
-def real_opening(plan: Plan, state: Path) -> Opening:
-    """Return what opens a sitting on the plan's own projects, with its runs kept in ``state``."""
+def real_opening(plan: Plan, state: Path, *, latest: bool = False) -> Opening:
+    """Return what opens a sitting on the plan's own projects, with its runs kept in ``state``.
+
+    With ``latest`` it is the run that was begun last, finished or not; see ``open_sitting``.
+    """
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
@@ -32,7 +35,8 @@ def real_opening(plan: Plan, state: Path) -> Opening:
         if opened.trouble is not None:
             held = f"secrets are held in {opened.store.name} and asked for again at the next"
             listen(Ran(kind="note", text=f"{opened.trouble.title}: {held}."))
-        async with open_sitting(plan, _surroundings(plan, state, opened.store), operator, listen) as sitting:
+        surroundings = _surroundings(plan, state, opened.store)
+        async with open_sitting(plan, surroundings, operator, listen, latest=latest) as sitting:
             yield sitting
 
     return opening
@@ -112,3 +116,7 @@ class _ShortMemory:
     def recall(self, key: str) -> bytes | None:
         """Return what was kept, or None."""
         return self._notes.get(key)
+
+    def forget(self, key: str) -> None:
+        """Drop what was kept under ``key``."""
+        self._notes.pop(key, None)

@@ -45,11 +45,15 @@ class Ending(Enum):
 
 
 class Outcome(Struct, frozen=True):
-    """How far a call of ``Runner.run`` came: why it ended, at which step, and with which error."""
+    """How far a run or a roll back came: why it ended, at which step, and with which error.
+
+    ``left`` names the steps that a roll back left as they are because the operator chose so.
+    """
 
     ending: Ending
     step: str = ""
     error: MigrationError | None = None
+    left: tuple[str, ...] = ()
 
 
 class StepStatus(Struct, frozen=True, kw_only=True):
@@ -121,7 +125,7 @@ class Runner:
             self.skip(step.id, skipped.reason)
             return None
         except MigrationError as error:
-            clean = self._redacted(error)
+            clean = redacted_error(self.context, error)
             seconds = time.monotonic() - started
             self.journal.write(self.context.run, step.id, State.FAILED, reason=str(clean), seconds=seconds)
             self._tell(step.id, StepState.FAILED)
@@ -215,15 +219,17 @@ class Runner:
         text = self.context.redact(msgspec.json.encode(evidence).decode())
         return msgspec.json.decode(text, type=Evidence)
 
-    def _redacted(self, error: MigrationError) -> MigrationError:
-        redact = self.context.redact
-        return type(error)(
-            redact(error.title),
-            happened=redact(error.happened),
-            unchanged=redact(error.unchanged),
-            remedy=redact(error.remedy),
-            details=redact(error.details),
-        )
+
+def redacted_error(context: Context, error: MigrationError) -> MigrationError:
+    """Return an error without any held secret in its words."""
+    redact = context.redact
+    return type(error)(
+        redact(error.title),
+        happened=redact(error.happened),
+        unchanged=redact(error.unchanged),
+        remedy=redact(error.remedy),
+        details=redact(error.details),
+    )
 
 
 def statuses(steps: Sequence[Step], latest: dict[str, Entry]) -> tuple[StepStatus, ...]:
@@ -254,7 +260,7 @@ def _shown_state(entry: Entry | None) -> StepState:
         return StepState.SKIPPED
     if entry.done:
         return StepState.DONE
-    if entry.state in (State.INTENDED, State.APPLIED):
+    if entry.state in (State.INTENDED, State.APPLIED, State.REVERTING):
         return StepState.PAUSED
     return StepState.REVERTED if entry.state is State.REVERTED else StepState.FAILED
 

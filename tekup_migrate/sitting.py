@@ -84,19 +84,26 @@ class Surroundings:
 
 @asynccontextmanager
 async def open_sitting(
-    plan: Plan, surroundings: Surroundings, operator: Operator, listen: Listener
+    plan: Plan, surroundings: Surroundings, operator: Operator, listen: Listener, *, latest: bool = False
 ) -> AsyncIterator[Sitting]:
     """Open a sitting of the plan's unfinished run, or of a new one when there is none.
 
+    Args:
+        plan: the consolidation.
+        surroundings: what is outside of it.
+        operator: whoever answers.
+        listen: takes events.
+        latest: open the run that was begun last, finished or not, and begin none: to take it back.
+
     Raises:
         RunLockedError: another process holds this plan's run.
-        JournalError: the state directory or the journal cannot be used.
+        JournalError: the state directory or the journal cannot be used, or there is no run where one is needed.
     """
     folder = surroundings.state / plan.id
     with hold(folder):
         journal = Journal.open(folder / JOURNAL)
         try:
-            run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal)
+            run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal, only_latest=latest)
             recorder = _Recorder(journal, run.id, listen)
             context = Context(
                 plan=plan,
@@ -121,10 +128,17 @@ async def open_sitting(
             journal.close()
 
 
-def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool) -> tuple[RunRecord, bool]:
+def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool, *, only_latest: bool) -> tuple[RunRecord, bool]:
     text = msgspec.json.encode(plan).decode()
     latest = journal.latest_run()
-    if latest is None or latest.finished:
+    if latest is None and only_latest:
+        raise JournalError(
+            "There is no run to take back",
+            happened=f"{journal.path} holds no run of the plan “{plan.id}”.",
+            unchanged="Nothing was taken back.",
+            remedy="Name the directory that keeps the run with --state DIR.",
+        )
+    if latest is None or (latest.finished and not only_latest):
         return journal.begin(plan=plan.id, plan_text=text, rehearsal=rehearsal), False
     if latest.plan_text != text:
         raise JournalError(

@@ -272,6 +272,10 @@ class Memory(Protocol):
         """Return what was kept under ``key``, or None."""
         ...
 
+    def forget(self, key: str) -> None:
+        """Keep nothing under ``key`` any more: what it told of has been taken back."""
+        ...
+
 
 class ThrowAwayServers(Protocol):
     """Starts an empty Postgres server on this machine, which is gone when the block ends."""
@@ -336,10 +340,12 @@ class Step(ABC):
         danger: the rung that decides the confirmation.
         undo: whether it can be taken back.
         undo_note: how, or why not.
+        undo_danger: the rung that decides how taking it back is confirmed.
     """
 
     danger: ClassVar[Danger] = Danger.SAFE
     undo: ClassVar[Undo] = Undo.NOTHING
+    undo_danger: ClassVar[Danger] = Danger.CAREFUL
     why: ClassVar[str] = ""
     undo_note: ClassVar[str] = "It only reads."
 
@@ -361,4 +367,33 @@ class Step(ABC):
         """Look at the world, not at what ``apply`` remembers, and say what is proved."""
 
     async def revert(self, context: Context) -> None:  # noqa: B027 - a step that only reads has nothing to take back
-        """Take it back; a step with ``Undo.NOTHING`` has nothing to take back."""
+        """Take it back; may be repeated after a crash at any point.
+
+        Raises:
+            WorldChangedError: somebody changed by hand what this step made; says what differs, touches nothing.
+        """
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Read the world and say exactly what ``revert`` will do.
+
+        Raises:
+            WorldChangedError: somebody changed by hand what this step made; says what differs.
+        """
+        return Preview(
+            title=f"Undo: {self.title}",
+            target=self.phase,
+            verb="Take it back",
+            undo="Run the step again.",
+            actions=(Remark(self.undo_note),),
+        )
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look at the world and say whether the step is taken back."""
+        return Evidence(verdict=Verdict.UNVERIFIED, summary="this step does not say how to look")
+
+    def forget(self, context: Context) -> None:  # noqa: B027 - most steps that only read note nothing
+        """Forget what was noted, so that the step begins anew; called once it is seen to be taken back."""
+
+    async def left_behind(self, context: Context) -> tuple[str, ...]:
+        """Return what ``revert`` cannot take back, a line each, with the backup that covers it."""
+        return () if self.undo in (Undo.UNDOABLE, Undo.NOTHING) else (self.undo_note,)

@@ -14,12 +14,13 @@ from tekup_migrate.events import Event, StepChanged, StepState
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
+from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Ending
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import Answer, Attestation, Preview, Question, Reply, SecretRequest, Step
 
 PASSED, DIFFERS = 0, 1
-_ENDED = (StepState.DONE, StepState.SKIPPED, StepState.FAILED, StepState.PAUSED)
+_ENDED = (StepState.DONE, StepState.SKIPPED, StepState.FAILED, StepState.PAUSED, StepState.REVERTED)
 
 
 class UnattendedOperator:
@@ -61,6 +62,7 @@ class StepPrinter:
         """Take an event; only a step's end is printed."""
         if isinstance(event, StepChanged) and event.state in _ENDED:
             verdict = event.verdict or event.state.value
+            verdict = "reverted" if event.state is StepState.REVERTED and verdict == "passed" else verdict
             title = self._titles.get(event.step, event.step)
             summary = f" · {event.summary}" if event.summary else ""
             self._write(f"{verdict:<10} {event.seconds:6.2f} s  {event.step:<28} {title}{summary}")
@@ -73,6 +75,7 @@ async def run_unattended(
     *,
     report_file: Path | None = None,
     attests: bool = False,
+    then_roll_back: bool = False,
 ) -> int:
     """Carry the run out as far as it goes without asking; return 0 only when every criterion passed.
 
@@ -82,6 +85,7 @@ async def run_unattended(
         write: takes a line of text.
         report_file: where the JSON report goes, if anywhere.
         attests: whether manual work counts as done, which is for rehearsals only.
+        then_roll_back: take everything back afterwards; 0 then also means that all of it was taken back.
 
     Raises:
         MigrationError: the sitting could not be opened, a step failed, or the report could not be written.
@@ -97,9 +101,29 @@ async def run_unattended(
         _write_verdicts(report, sitting, write)
         if report_file is not None:
             write_report(report_file, to_json(report))
+        good = outcome.ending is Ending.FINISHED and report.passed
+        if then_roll_back:
+            write("")
+            good = await roll_back(sitting, write) and good
     if outcome.error is not None:
         raise outcome.error
-    return PASSED if outcome.ending is Ending.FINISHED and report.passed else DIFFERS
+    return PASSED if good else DIFFERS
+
+
+async def roll_back(sitting: Sitting, write: Callable[[str], None], *, to: str = "") -> bool:
+    """Take a run back down to and including ``to`` and say how that ended; return whether all was taken back.
+
+    Raises:
+        MigrationError: the plan has no such step or phase.
+    """
+    outcome = await Rollback.of(sitting.runner).run(to)
+    for step in outcome.left:
+        write(f"left       {step}: it stays as it is")
+    if outcome.ending is Ending.FINISHED:
+        write("Taken back, all of it." if not outcome.left else "Taken back, but for what was left.")
+    else:
+        write(f"The roll back ended at {outcome.step}: {outcome.ending.value}. It can be called again to go on.")
+    return outcome.ending is Ending.FINISHED and not outcome.left
 
 
 def _write_verdicts(report: Report, sitting: Sitting, write: Callable[[str], None]) -> None:

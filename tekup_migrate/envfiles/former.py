@@ -84,19 +84,31 @@ def restore(former: FormerFile) -> bool:
             names the keys that differ, overwrites nothing.
         EnvFileError: the file cannot be read or written.
     """
-    _refuse_other_link(former)
+    refuse_restore(former)
     relink = former.link is not None and not former.path.is_symlink()
-    places = [place for place in dict.fromkeys((former.path, former.real)) if place.exists()]
-    for place in places or [former.real]:
-        current = read_bytes(place)
-        if current not in (former.content, former.written):
-            raise edited_meanwhile(place, former.written, current)
     if not relink and former.real.exists() and _is_former(former):
         return False
     replace_bytes(former.real, former.content, mode=former.mode)
     if relink and former.link is not None:
         _put_link(former.path, former.link)
     return True
+
+
+def refuse_restore(former: FormerFile) -> bytes:
+    """Return what the file holds now, or stop where putting it back would overwrite somebody's edit; reads only.
+
+    Raises:
+        WorldChangedError: the file or the symlink is neither what it was nor what the rewrite made it.
+        EnvFileError: the file cannot be read.
+    """
+    _refuse_other_link(former)
+    places = [place for place in dict.fromkeys((former.path, former.real)) if place.exists()]
+    current = b""
+    for place in places or [former.real]:
+        current = read_bytes(place)
+        if current not in (former.content, former.written):
+            raise edited_meanwhile(place, former.written, current)
+    return current
 
 
 def _is_former(former: FormerFile) -> bool:

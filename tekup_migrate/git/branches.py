@@ -94,16 +94,28 @@ async def undo_branch(repository: Repository, record: BranchRecord) -> BranchUnd
         WorldChangedError: the branch that HEAD stood on has been moved or deleted since.
         GitError: a merge or rebase is under way, or git refuses to switch.
     """
-    head = await repository.head()
     own = await own_commits(repository, record)
-    if head.branch == record.branch and record.former.branch != record.branch:
-        repository.require_no_operation()
-        await _check_former(repository, record)
+    if await refuse_undo(repository, record):
         await _switch_back(repository, record.former)
     deleted = await _delete_branch(repository, record) if record.made and not own else False
     if not own:
         await _remove_refs(repository, record.run)
     return BranchUndone(await repository.head(), deleted, own)
+
+
+async def refuse_undo(repository: Repository, record: BranchRecord) -> bool:
+    """Return whether going back means to switch, or stop where that would be a guess; reads only.
+
+    Raises:
+        WorldChangedError: the branch that HEAD stood on has been moved or deleted since.
+        GitError: a merge or rebase is under way.
+    """
+    head = await repository.head()
+    if head.branch != record.branch or record.former.branch == record.branch:
+        return False
+    repository.require_no_operation()
+    await _check_former(repository, record)
+    return True
 
 
 async def _check_ready(repository: Repository, branch: str, run: str) -> None:

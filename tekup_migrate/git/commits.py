@@ -77,10 +77,26 @@ async def undo_commit(repository: Repository, record: CommitRecord) -> None:
         WorldChangedError: HEAD is somewhere else by now.
         GitError: the commit is on a remote already; ``revert_commit`` is for that.
     """
-    head = await repository.head()
-    if head.sha == record.parent:
+    if (await repository.head()).sha == record.parent:
         return
+    await refuse_undo(repository, record)
+    # The index first: a kill in between leaves HEAD at our commit, and this can be done again.
+    await _restore_index(repository, record)
+    new = [record.parent] if record.parent else []
+    reason = ["-m", "tekup-migrate: take the commit back"]
+    action = ["HEAD", *new, record.sha] if new else ["-d", "HEAD", record.sha]
+    await repository.git("update-ref", *reason, *action)
+
+
+async def refuse_undo(repository: Repository, record: CommitRecord) -> None:
+    """Stop where a commit cannot be taken back by moving HEAD; reads only.
+
+    Raises:
+        WorldChangedError: HEAD is somewhere else by now.
+        GitError: the commit is on a remote already, or a merge or rebase is under way.
+    """
     repository.require_no_operation()
+    head = await repository.head()
     if head.sha != record.sha:
         raise WorldChangedError(
             "The commit is no longer the last one",
@@ -97,12 +113,6 @@ async def undo_commit(repository: Repository, record: CommitRecord) -> None:
             unchanged="Nothing was changed.",
             remedy="Take it back by a revert commit.",
         )
-    # The index first: a kill in between leaves HEAD at our commit, and this can be done again.
-    await _restore_index(repository, record)
-    new = [record.parent] if record.parent else []
-    reason = ["-m", "tekup-migrate: take the commit back"]
-    action = ["HEAD", *new, record.sha] if new else ["-d", "HEAD", record.sha]
-    await repository.git("update-ref", *reason, *action)
 
 
 async def revert_commit(repository: Repository, record: CommitRecord, *, find: FindLeaks) -> CommitRecord | None:

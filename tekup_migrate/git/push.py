@@ -64,6 +64,15 @@ class PushRecord:
     upstream_before: str | None
 
 
+async def remote_branch(repository: Repository, branch: str, remote: str) -> str | None:
+    """Ask the remote where its branch is; None when it has none.
+
+    Raises:
+        GitError: the remote cannot be reached.
+    """
+    return await _remote_sha(repository, branch, remote)
+
+
 async def push_preview(repository: Repository, branch: str, remote: str) -> PushPreview:
     """Ask the remote where its branch is, and return what a push would send.
 

@@ -52,6 +52,10 @@ class BackUp(Step):
         folder, _ = await backup_project(request, backups_root(context), listen=context.listen, gate=context.gate)
         context.memory.remember(_note(self.project), str(folder).encode())
 
+    def forget(self, context: Context) -> None:
+        """Let a later sitting back up anew; the folder stays where it is."""
+        context.memory.forget(_note(self.project))
+
     async def verify(self, context: Context) -> Evidence:
         """Read the whole archive back and compare it with its manifest."""
         from tekup_migrate.backup.manifest import Manifest

@@ -8,8 +8,9 @@ from pathlib import Path
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.backing_up import backup_folders
 from tekup_migrate.phases.rotation import found_leaks
+from tekup_migrate.phases.taken_back import edited_since, reverted
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import Context, DiffLine, Evidence, FileChange, Preview, Step, Undo, Verdict
+from tekup_migrate.steps import Context, DiffLine, Evidence, FileChange, Preview, Remark, Step, Undo, Verdict
 
 
 class _RunDocument(Step):
@@ -39,12 +40,51 @@ class _RunDocument(Step):
     async def apply(self, context: Context) -> None:
         """Write it."""
         path = self.path(context)
-        path.write_text(context.redact(await self.text(context)), encoding="utf-8", newline="\n")
+        text = context.redact(await self.text(context))
+        context.memory.remember(self._written, text.encode())
+        path.write_text(text, encoding="utf-8", newline="\n")
         context.ran("file", f"wrote {path.name}", str(path))
 
+    async def preview_revert(self, context: Context) -> Preview:
+        """Name the file that is deleted."""
+        path = self._unedited(context)
+        there = path.exists()
+        return Preview(
+            title=f"Delete {path.name}",
+            target=str(path),
+            verb="Delete the file",
+            undo="Run the step again: it is written anew.",
+            actions=(Remark("The document that this run wrote." if there else "It is gone already."),),
+            destroys=(str(path),) if there else (),
+        )
+
     async def revert(self, context: Context) -> None:
-        """Delete it."""
-        self.path(context).unlink(missing_ok=True)
+        """Delete it, unless somebody edited it since."""
+        path = self._unedited(context)
+        if path.exists():
+            path.unlink()
+            context.ran("file", f"deleted {path.name}", str(path))
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look for the file."""
+        path = self.path(context)
+        return reverted(not path.exists(), f"{path.name} is gone", f"{path} is still there")
+
+    def forget(self, context: Context) -> None:
+        """Forget what was written."""
+        context.memory.forget(self.id)
+        context.memory.forget(self._written)
+
+    @property
+    def _written(self) -> str:
+        return f"{self.id}:written"
+
+    def _unedited(self, context: Context) -> Path:
+        path, written = self.path(context), context.memory.recall(self._written)
+        now = path.read_bytes() if path.exists() else None
+        if now is not None and written is not None and now != written:
+            raise edited_since(path, written, now)
+        return path
 
 
 class Decommission(_RunDocument):

@@ -99,6 +99,10 @@ class NoteKeys(_KeysStep):
             noted = _Noted(run_key, self.fingerprints(context, run_key))
             context.memory.remember(self.note, msgspec.msgpack.encode(noted))
 
+    def forget(self, context: Context) -> None:
+        """Forget the fingerprints: everything about the app is as it was before them."""
+        context.memory.forget(self.note)
+
 
 class KeysKept(_KeysStep):
     """Compares the encryption keys with their fingerprints from before."""

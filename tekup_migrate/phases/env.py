@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import url_of
-from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
+from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
+from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over, note_cut_over
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, EnvFile, Phase, Plan
-from tekup_migrate.steps import Context, Danger, Evidence, Preview, Remark, Step, Undo, Verdict
+from tekup_migrate.steps import Action, Context, Danger, Evidence, FileChange, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
+    from tekup_migrate.credentials.seal import Seal
     from tekup_migrate.credentials.secret import Secret
+    from tekup_migrate.envfiles.former import FormerFile
     from tekup_migrate.envfiles.rewrite import EnvRewrite
 
 ANON_KEY, SERVICE_KEY = "anon key", "service key"
@@ -70,7 +74,8 @@ class RewriteEnv(Step):
             if not rewrite.changed:
                 continue
             path = self._path(context, file)
-            context.memory.remember(self._key(file), FormerFile.of(path, rewrite).sealed(seal))
+            former = self._first(context, file, FormerFile.of(path, rewrite), seal)
+            context.memory.remember(self._key(file), former.sealed(seal))
             write(rewrite)
             context.ran("file", f"rewrote {', '.join(rewrite.changed)}", str(rewrite.path))
 
@@ -93,16 +98,81 @@ class RewriteEnv(Step):
             facts=(*facts, *self._missing(context)),
         )
 
+    def _first(self, context: Context, file: EnvFile, former: FormerFile, seal: Seal) -> FormerFile:
+        """Return the file as it was before this run's first rewrite of it, where this is a second one."""
+        from dataclasses import replace
+
+        from tekup_migrate.envfiles.former import FormerFile as Former
+
+        sealed = context.memory.recall(self._key(file))
+        kept = Former.unsealed(sealed, seal) if sealed is not None else None
+        if kept is None or former.content not in (kept.written, kept.content):
+            return former
+        return replace(kept, written=former.written)
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show every line that changes back, secrets masked, and the rows that the app has written meanwhile."""
+        from tekup_migrate.envfiles.diff import diff_lines
+        from tekup_migrate.envfiles.former import refuse_restore
+
+        changes: list[Action] = []
+        for former in await self._formers(context):
+            now = refuse_restore(former)
+            if now != former.content:
+                lines = diff_lines(now, former.content, redactor=context.redactor)
+                changes.append(FileChange(str(former.path), lines))
+        app = context.plan.apps[self.app]
+        return Preview(
+            title=f"Put back {_files(len(changes))} of {app.title}",
+            target=str(app.directory),
+            verb=f"Put back {_files(len(changes))}",
+            undo="Run the step again: the files are rewritten anew.",
+            actions=(
+                *[Remark(line, True) for line in await self._written_since(context)],
+                *(changes or [Remark("Every file is as it was before: nothing is written.")]),
+            ),
+        )
+
+    async def _written_since(self, context: Context) -> tuple[str, ...]:
+        if not is_cut_over(context, self.app):
+            return ()
+        outcomes = await written_since(context, context.plan.moves_of(self.app))
+        return tuple(line for outcome in outcomes if (line := since_line(outcome)))
+
     async def revert(self, context: Context) -> None:
-        """Put the former bytes back, unless somebody edited a file since."""
-        from tekup_migrate.envfiles.former import FormerFile, restore
+        """Settle the rows that the target received since, then put the former bytes back."""
+        from tekup_migrate.envfiles.former import refuse_restore, restore
+
+        formers = await self._formers(context)
+        for former in formers:
+            refuse_restore(former)
+        if is_cut_over(context, self.app):
+            await carry_back(context, context.plan.moves_of(self.app))
+        for former in formers:
+            if restore(former):
+                context.ran("file", "put back as it was", str(former.path))
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Compare every file with its former bytes."""
+        from tekup_migrate.envfiles.former import refuse_restore
+
+        formers = await self._formers(context)
+        wrong = tuple(str(former.path) for former in formers if refuse_restore(former) != former.content)
+        good = f"{_files(len(formers))} as before, byte for byte" if formers else "no file of it was rewritten"
+        return reverted(not wrong, good, f"not as before: {', '.join(wrong)}")
+
+    def forget(self, context: Context) -> None:
+        """Forget the former bytes and that the app was pointed at the target."""
+        for file in self._files(context):
+            context.memory.forget(self._key(file))
+        forget_cut_over(context, self.app)
+
+    async def _formers(self, context: Context) -> tuple[FormerFile, ...]:
+        from tekup_migrate.envfiles.former import FormerFile as Former
 
         seal = await context.secrets.seal()
-        for file in self._files(context):
-            sealed = context.memory.recall(self._key(file))
-            if sealed is not None and restore(FormerFile.unsealed(sealed, seal)):
-                context.ran("file", "put back as it was", str(self._path(context, file)))
-        forget_cut_over(context, self.app)
+        kept = (context.memory.recall(self._key(file)) for file in self._files(context))
+        return tuple(Former.unsealed(sealed, seal) for sealed in kept if sealed is not None)
 
     def _key(self, file: EnvFile) -> str:
         return f"{self.id}:{file.path}"

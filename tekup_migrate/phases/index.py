@@ -10,6 +10,7 @@ from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.schema import transplant_of
 from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
     Context,
@@ -82,6 +83,14 @@ class WeighIndex(Observation):
             if context.memory.recall(_note(found.column)) is None:
                 chosen = await context.operator.choose(_question(found))
                 context.memory.remember(_note(found.column), chosen.encode())
+                asked = (context.memory.recall(self.id) or b"").decode().splitlines()
+                context.memory.remember(self.id, "\n".join((*asked, _note(found.column))).encode())
+
+    def forget(self, context: Context) -> None:
+        """Forget what was chosen, so that it is asked again."""
+        for note in (context.memory.recall(self.id) or b"").decode().splitlines():
+            context.memory.forget(note)
+        context.memory.forget(self.id)
 
     async def verify(self, context: Context) -> Evidence:
         """Say what was decided, and why."""
@@ -121,6 +130,7 @@ class BuildIndex(Step):
 
     danger = Danger.CAREFUL
     undo = Undo.UNDOABLE
+    undo_danger = Danger.DESTRUCTIVE
     undo_note = "The index is dropped again; the rows are not touched."
     why = "Built on rows that are there, with enough memory, an index finds far more than one that was made before."
 
@@ -190,7 +200,35 @@ class BuildIndex(Step):
         async with connected(context, context.plan.project_id("target")) as connection:
             for sql in await drop_created(connection, recorder.kept):
                 context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
-        recorder.forget()
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the statements."""
+        from tekup_migrate.postgres.transplant import undo_plan
+
+        target = context.plan.project_id("target")
+        where = label_of(context, target)
+        async with connected(context, target) as connection:
+            drops = await undo_plan(connection, self._recorder(context).kept)
+        return Preview(
+            title="Drop the vector index",
+            target=where,
+            verb="Drop the index",
+            undo="Run the step again: it is built anew.",
+            actions=tuple(Sql(sql, where) for sql in drops) or (Remark("No index was built: nothing is run."),),
+            destroys=tuple(sql.removeprefix("DROP ") for sql in drops),
+        )
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look for the indexes in the target's catalog."""
+        from tekup_migrate.postgres.transplant import still_there
+
+        async with connected(context, context.plan.project_id("target")) as connection:
+            left = await still_there(connection, self._recorder(context).kept)
+        return reverted(not left, "no index of this run is left", ", ".join(str(entry.key) for entry in left))
+
+    def forget(self, context: Context) -> None:
+        """Forget what was built."""
+        context.memory.forget(self.id)
 
 
 class _Recorder:
@@ -213,10 +251,6 @@ class _Recorder:
         known = {entry.key for entry in made}
         both = [*(entry for entry in self.kept if entry.key not in known), *made]
         self._context.memory.remember(self._step, msgspec.json.encode(both))
-
-    def forget(self) -> None:
-        """Remember that all of it is gone again."""
-        self._context.memory.remember(self._step, msgspec.json.encode(()))
 
 
 async def _stands(connection: asyncpg.Connection, found: Recommendation) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.steps import Context
 
 _YES = b"yes"
@@ -31,6 +32,31 @@ def forget_cut_over(context: Context, app: str) -> None:
     context.memory.remember(f"cut-over:{app}", _NO)
 
 
+def is_cut_over(context: Context, app: str) -> bool:
+    """Whether an app's env files point at the target by this run's doing."""
+    return bool(context.memory.recall(f"cut-over:{app}"))
+
+
+def refuse_live(context: Context, app: str) -> None:
+    """Stop where an app still uses what is about to be taken from the target.
+
+    Raises:
+        WorldChangedError: its env files point at the target.
+    """
+    if is_cut_over(context, app):
+        raise WorldChangedError(
+            f"{context.plan.apps[app].title} still uses the target",
+            happened="Its env files point at the target: what is to be taken back there is in use.",
+            unchanged="Nothing was dropped or emptied.",
+            remedy="Take the rewrite of its env files back first; without that the app would be broken.",
+        )
+
+
+def is_created(context: Context, table: str) -> bool:
+    """Whether this run created a target table."""
+    return context.memory.recall(f"created:{table}") == _YES
+
+
 def is_ours(context: Context, app: str, table: str) -> bool:
     """Whether a target table was created by this run and is not live yet, so that its rows are only our copy."""
-    return context.memory.recall(f"created:{table}") == _YES and not context.memory.recall(f"cut-over:{app}")
+    return is_created(context, table) and not is_cut_over(context, app)

@@ -6,13 +6,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import run_check
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.backing_up import backup_of
+from tekup_migrate.phases.taken_back import edited_since, reverted
+from tekup_migrate.phases.target_state import TargetState, changes, target_state
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan, Prisma
 from tekup_migrate.steps import (
@@ -40,8 +41,6 @@ _UNUSED_ENUMS = """
 """
 
 if TYPE_CHECKING:
-    import asyncpg
-
     from tekup_migrate.apps.prisma import PushPrediction
 
 
@@ -158,22 +157,42 @@ class Protect(_PrismaStep):
             summary=f"a push would drop {', '.join(lost)}" if lost else "a push would drop no other app's table",
         )
 
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the file that is deleted."""
+        config, ours = self._unedited(context)
+        change = FileChange(str(config), text_diff(config.read_bytes(), b"")) if ours else None
+        return Preview(
+            title=f"Delete {config.name} of {self.app(context).title}",
+            target=str(config),
+            verb="Delete the config",
+            undo="Run the step again: it is written anew.",
+            actions=(change or Remark("This run wrote no such file, or it is gone: nothing is written."),),
+        )
+
     async def revert(self, context: Context) -> None:
         """Delete the config that this run wrote, unless it was edited since."""
-        from tekup_migrate.apps.prisma_config import CONFIG
+        config, ours = self._unedited(context)
+        if ours:
+            config.unlink()
+            context.ran("file", f"deleted {config.name}", str(config))
 
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look for the file."""
+        config, ours = self._unedited(context)
+        return reverted(not ours, f"{config.name} is as it was", f"{config} is still there")
+
+    def forget(self, context: Context) -> None:
+        """Forget what was written."""
+        context.memory.forget(self.id)
+
+    def _unedited(self, context: Context) -> tuple[Path, bool]:
+        """Return the config, and whether it is there and this run's."""
         kept, config = context.memory.recall(self.id), self.config(context)
         if kept is None or not config.exists():
-            return
+            return config, False
         if config.read_bytes() != kept:
-            raise MigrationError(
-                f"{CONFIG} was edited meanwhile",
-                happened=f"{config} is not what this run wrote.",
-                unchanged="The file was left as it is.",
-                remedy="Look at it, delete it by hand if it should go, and try again.",
-            )
-        config.unlink()
-        context.ran("file", f"deleted {CONFIG}", str(config))
+            raise edited_since(config, kept, config.read_bytes())
+        return config, True
 
 
 def own_config(context: Context, app_id: str, app: App) -> tuple[str, ...]:
@@ -219,6 +238,10 @@ class Generate(_PrismaStep):
             self.id, (await run_check(context, self.app(context), self.trait(context).generate)).encode()
         )
 
+    def forget(self, context: Context) -> None:
+        """Forget that it was generated."""
+        context.memory.forget(self.id)
+
     async def verify(self, context: Context) -> Evidence:
         """Read the schema; the command's own success is all there is to see of the client."""
         from tekup_migrate.apps.prisma import read_schema
@@ -230,12 +253,6 @@ class Generate(_PrismaStep):
             summary=f"{len(schema.models)} models" if said else "the command has not ended well yet",
             facts=(said.decode(),) if said else (),
         )
-
-
-class _Counts(Struct, frozen=True):
-    """Row counts of the target's tables by name."""
-
-    tables: dict[str, int]
 
 
 class Push(_PrismaStep):
@@ -279,9 +296,9 @@ class Push(_PrismaStep):
     async def apply(self, context: Context) -> None:
         """Count every table, push."""
         async with connected(context, context.plan.project_id("target")) as connection:
-            counts = _Counts(await _counts(connection))
+            state = await target_state(connection)
         if context.memory.recall(self.id) is None:
-            context.memory.remember(self.id, msgspec.json.encode(counts))
+            context.memory.remember(self.id, msgspec.json.encode(state))
         await run_check(context, self.app(context), self.trait(context).push)
 
     async def verify(self, context: Context) -> Evidence:
@@ -290,8 +307,8 @@ class Push(_PrismaStep):
         if kept is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="not pushed yet")
         async with connected(context, context.plan.project_id("target")) as connection:
-            now = await _counts(connection)
-        before = msgspec.json.decode(kept, type=_Counts).tables
+            now = (await target_state(connection)).tables
+        before = msgspec.json.decode(kept, type=TargetState).tables
         lost = [
             f"{name}: {rows} → {now.get(name, 'gone')}" for name, rows in before.items() if now.get(name, -1) < rows
         ]
@@ -303,6 +320,35 @@ class Push(_PrismaStep):
             else f"all {len(before)} tables are there with all their rows",
             facts=(*lost, *(f"{schema}.{name} is missing" for schema, name in missing)),
         )
+
+    async def left_behind(self, context: Context) -> tuple[str, ...]:
+        """Name what the target's catalog has otherwise than before the push, and the backup that covers it."""
+        kept = context.memory.recall(self.id)
+        if kept is None:
+            return ()
+        target = context.plan.project_id("target")
+        async with connected(context, target) as connection:
+            lines = changes(msgspec.json.decode(kept, type=TargetState), await target_state(connection))
+        return (*lines, f"Restore from {backup_of(context, target)}.") if lines else ()
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Say that there is nothing to take back; a push that changed something is never undone by this program."""
+        return Preview(
+            title=f"Undo: {self.title}",
+            target=label_of(context, context.plan.project_id("target")),
+            verb="Go on",
+            undo="Run the step again.",
+            actions=(Remark("Every object of the target is as it was before the push: nothing is run."),),
+        )
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Compare the target's catalog with what it was before the push."""
+        left = await self.left_behind(context)
+        return reverted(not left, "the target's schema is as it was before the push", "; ".join(left))
+
+    def forget(self, context: Context) -> None:
+        """Forget what was there before."""
+        context.memory.forget(self.id)
 
 
 def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) -> None:
@@ -318,9 +364,3 @@ def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) 
         remedy="Take the flag out of the package script, and list other apps' tables under tables.external in"
         f" {CONFIG} ({SINCE} or newer) or move them to a schema of their own; or skip this step with a reason.",
     )
-
-
-async def _counts(connection: asyncpg.Connection) -> dict[str, int]:
-    from tekup_migrate.postgres.inventory import inventory
-
-    return {table.name: table.rows for table in await inventory(connection) if table.counted}

@@ -1,21 +1,21 @@
-"""README, commit and push: the app's repository says where its data now lives, and its remote knows."""
+"""Commit and push: what the run wrote in an app's repository is kept, and its remote knows."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tekup_migrate.phases.prisma import own_config
-from tekup_migrate.phases.text_diff import text_diff
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, Phase, Plan
 from tekup_migrate.steps import (
+    Action,
     Command,
     Context,
     Danger,
     Evidence,
-    FileChange,
     Preview,
     Remark,
     Step,
@@ -24,94 +24,11 @@ from tekup_migrate.steps import (
 )
 
 if TYPE_CHECKING:
+    from tekup_migrate.git.commits import CommitRecord
+    from tekup_migrate.git.push import PushRecord
     from tekup_migrate.git.repository import Repository
 
 REMOTE = "origin"
-
-
-class Readme(Step):
-    """Puts a section into an app's README that says where its data lives."""
-
-    danger = Danger.CAREFUL
-    undo = Undo.UNDOABLE
-    undo_note = "The README's former bytes are put back."
-    why = "Whoever opens the repository next must not look for the data in the old project."
-
-    def __init__(self, plan: Plan, phase: Phase, app: str) -> None:
-        title = f"Update the README of {plan.apps[app].title}"
-        super().__init__(id=f"{phase.id}.readme.{app}", phase=phase.id, title=title)
-        self.app = app
-
-    async def preview(self, context: Context) -> Preview:
-        """Show the diff."""
-        path, before, after = self._change(context)
-        return Preview(
-            title=self.title,
-            target=str(path),
-            verb="Write the section",
-            undo=self.undo_note,
-            actions=(FileChange(str(path), text_diff(before, after)),),
-        )
-
-    async def apply(self, context: Context) -> None:
-        """Keep the former bytes and write."""
-        path, before, after = self._change(context)
-        if before == after:
-            return
-        if context.memory.recall(self.id) is None:
-            # A leading byte tells an empty file from one that was not there.
-            context.memory.remember(self.id, b"+" + before if path.exists() else b"-")
-        path.write_bytes(after)
-        context.ran("file", "put the section in", str(path))
-
-    async def verify(self, context: Context) -> Evidence:
-        """Look for the section in the file."""
-        path, before, after = self._change(context)
-        return Evidence(
-            verdict=Verdict.PASSED if before == after else Verdict.DIFFERS,
-            summary=f"{path.name} names {context.plan.target.ref}"
-            if before == after
-            else f"{path.name} does not say it",
-        )
-
-    async def revert(self, context: Context) -> None:
-        """Put the former bytes back."""
-        kept = context.memory.recall(self.id)
-        path = self._path(context)
-        if kept is None:
-            return
-        if kept == b"-":
-            path.unlink(missing_ok=True)
-        else:
-            path.write_bytes(kept[1:])
-        context.ran("file", "put back as it was", str(path))
-
-    def _path(self, context: Context) -> Path:
-        app = context.plan.apps[self.app]
-        return app.directory / app.readme
-
-    def _change(self, context: Context) -> tuple[Path, bytes, bytes]:
-        from tekup_migrate.report.readme import with_section
-
-        path = self._path(context)
-        before = path.read_bytes() if path.exists() else b""
-        return path, before, with_section(before, readme_lines(context.plan, self.app))
-
-
-def readme_lines(plan: Plan, app_id: str) -> tuple[str, ...]:
-    """Return what an app's README says about where its data lives."""
-    app, target = plan.apps[app_id], plan.target
-    tables = [move.target for move in plan.moves_of(app_id)] or list(app.tables)
-    lines = ["## Database", "", f"The data is in the Supabase project `{target.ref}` ({target.region})."]
-    if plan.moves_of(app_id):
-        lines[-1] += f" Until the consolidation it was in `{plan.source.ref}` ({plan.source.region})."
-    others = [other.title for name, other in plan.apps.items() if name != app_id]
-    if others:
-        lines.append(f"The project is shared with {', '.join(others)}: a change to its schema concerns them too.")
-    if tables:
-        lines += ["", "Tables: " + ", ".join(f"`{name}`" for name in tables) + "."]
-    lines += ["", "Keys and passwords are in the project's dashboard, not in this repository."]
-    return tuple(lines)
 
 
 class Commit(Step):
@@ -192,16 +109,57 @@ class Commit(Step):
             summary=f"{(head.sha or '')[:12]} on {head.branch}" if good else f"not committed: {', '.join(left)}",
         )
 
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the command that takes the commit back, or say that a revert commit has done so."""
+        from tekup_migrate.git.commits import refuse_undo
+
+        app = context.plan.apps[self.app]
+        repository, record = await self._made(context)
+        actions: tuple[Action, ...] = (Remark("The commit is taken back already: nothing is run."),)
+        if record is not None and not await self._taken_back(context, repository, record):
+            await refuse_undo(repository, record)
+            command = ("git", "update-ref", "HEAD", record.parent or "", record.sha)
+            note = "Files on disk are not touched; the index holds for them what it held before."
+            actions = (Command(command, str(app.directory)), Remark(note))
+        return Preview(
+            title=f"Take back the commit in {app.title}",
+            target=f"{app.directory}, branch {(await repository.head()).branch}",
+            verb="Take it back",
+            undo="Run the step again: the same files are committed anew.",
+            actions=actions,
+        )
+
     async def revert(self, context: Context) -> None:
         """Take the commit back."""
-        from tekup_migrate.git.commits import CommitRecord, undo_commit
+        from tekup_migrate.git.commits import undo_commit
+
+        repository, record = await self._made(context)
+        if record is not None and not await self._taken_back(context, repository, record):
+            await undo_commit(repository, record)
+            context.ran("command", f"git update-ref HEAD {record.parent} {record.sha}", str(repository.root))
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look whether HEAD still holds the commit, other than under a revert commit."""
+        repository, record = await self._made(context)
+        gone = record is None or await self._taken_back(context, repository, record)
+        return reverted(gone, "the commit is taken back", "the commit is still part of the branch")
+
+    def forget(self, context: Context) -> None:
+        """Forget the commit, and the one that took it back."""
+        context.memory.forget(self.id)
+        context.memory.forget(reverted_note(self.phase, self.app))
+
+    async def _made(self, context: Context) -> tuple[Repository, CommitRecord | None]:
+        from tekup_migrate.git.commits import CommitRecord
         from tekup_migrate.git.repository import Repository
 
+        repository = await Repository.open(context.plan.apps[self.app].directory)
         kept = context.memory.recall(self.id)
-        if kept is not None:
-            repository = await Repository.open(context.plan.apps[self.app].directory)
-            await undo_commit(repository, msgspec.json.decode(kept, type=CommitRecord))
-            context.ran("command", "took the commit back", str(repository.root))
+        return repository, msgspec.json.decode(kept, type=CommitRecord) if kept else None
+
+    async def _taken_back(self, context: Context, repository: Repository, record: CommitRecord) -> bool:
+        by_commit = context.memory.recall(reverted_note(self.phase, self.app)) is not None
+        return by_commit or (await repository.head()).sha == record.parent
 
     def _message(self, context: Context) -> str:
         return f"docs: the database moved to Supabase project {context.plan.target.ref}"
@@ -216,7 +174,11 @@ class Push(Step):
 
     danger = Danger.DESTRUCTIVE
     undo = Undo.UNDOABLE
-    undo_note = "While nobody else pushed to it, the new branch is deleted from the remote again."
+    undo_danger = Danger.DESTRUCTIVE
+    undo_note = (
+        "While nobody else pushed to it, the new branch is deleted from the remote again; otherwise a revert commit"
+        " is pushed."
+    )
     why = "Others see the branch from then on; a pull request from it is up to you."
 
     def __init__(self, plan: Plan, phase: Phase, app: str) -> None:
@@ -271,13 +233,108 @@ class Push(Step):
             facts=(outgoing.url,),
         )
 
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the deletion of the remote's branch, or the revert commit that is pushed in its place."""
+        way = await self._way_back(context)
+        app, branch = context.plan.apps[self.app], context.plan.branch
+        push = ("git", "push", REMOTE, f"refs/heads/{branch}")
+        actions: tuple[Action, ...] = (Remark("Nothing of it is on the remote: nothing is run."),)
+        destroys: tuple[str, ...] = ()
+        if way.delete and way.there:
+            actions = (Command(("git", "push", REMOTE, f":refs/heads/{branch}"), str(app.directory)),)
+            destroys = (f"{branch} on {way.url}, at {way.there[:12]}, where this run's push left it",)
+        elif not way.delete and way.commit is not None:
+            actions = (
+                Remark(f"The remote's branch stays: {way.why}. The commit is taken back by another commit.", True),
+                Command(("git", "revert", way.commit.sha), str(app.directory)),
+                Command(push, str(app.directory)),
+            )
+        return Preview(
+            title=f"Take back the push of {app.title}",
+            target=f"{way.url}, branch {branch}",
+            verb="Delete the branch there" if way.delete else "Push a revert commit",
+            undo="Run the step again: the branch is pushed anew.",
+            actions=actions,
+            destroys=destroys,
+            world=(way.there or "",),
+        )
+
     async def revert(self, context: Context) -> None:
-        """Delete the remote's branch, if it still stands where the push left it."""
-        from tekup_migrate.git.push import PushRecord, undo_push
+        """Delete the remote's branch while it stands where the push left it; else push a revert commit."""
+        from tekup_migrate.git.push import undo_push
+
+        way = await self._way_back(context)
+        if way.record is None:
+            return
+        if way.delete:
+            await undo_push(way.repository, way.record)
+            context.ran("command", f"git push {REMOTE} :refs/heads/{context.plan.branch}", str(way.repository.root))
+        elif way.commit is not None:
+            await self._push_revert(context, way)
+
+    async def _push_revert(self, context: Context, way: _WayBack) -> None:
+        from tekup_migrate.credentials.leaks import leaks_in_text
+        from tekup_migrate.git.commits import revert_commit
+        from tekup_migrate.git.push import push
+
+        assert way.commit is not None  # the caller looked
+        made = await revert_commit(
+            way.repository, way.commit, find=lambda text: leaks_in_text(text, "", context.redactor)
+        )
+        if made is not None:
+            context.memory.remember(reverted_note(self.phase, self.app), made.sha.encode())
+            context.ran("command", f"git revert {way.commit.sha} → {made.sha}", str(way.repository.root))
+            # The files themselves are for the steps that wrote them to take back.
+            restore = ("restore", "--worktree", f"--source={way.commit.sha}", "--", *way.commit.paths)
+            await way.repository.git(*restore)
+        await push(way.repository, context.plan.branch, REMOTE)
+        context.ran("command", f"git push {REMOTE} {context.plan.branch}", str(way.repository.root))
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Ask the remote: the branch is gone, or its last commit is the revert commit."""
+        way = await self._way_back(context)
+        made = context.memory.recall(reverted_note(self.phase, self.app))
+        if made is not None:
+            return reverted(way.there == made.decode(), f"{way.url} has the revert commit", "it is not pushed")
+        untouched = way.record is None or way.record.before == way.record.after
+        return reverted(untouched or way.there is None, f"{way.url} has no such branch", "the branch is still there")
+
+    def forget(self, context: Context) -> None:
+        """Forget where the remote stood."""
+        context.memory.forget(self.id)
+
+    async def _way_back(self, context: Context) -> _WayBack:
+        from tekup_migrate.git.commits import CommitRecord
+        from tekup_migrate.git.push import PushRecord, remote_branch
         from tekup_migrate.git.repository import Repository
 
+        repository = await Repository.open(context.plan.apps[self.app].directory)
+        url = next((entry.push_url for entry in await repository.remotes() if entry.name == REMOTE), REMOTE)
         kept = context.memory.recall(self.id)
-        if kept is not None:
-            repository = await Repository.open(context.plan.apps[self.app].directory)
-            await undo_push(repository, msgspec.json.decode(kept, type=PushRecord))
-            context.ran("command", f"git push --delete {REMOTE} {context.plan.branch}", str(repository.root))
+        if kept is None:
+            return _WayBack(repository, url, None, None, True, "", None)
+        record = msgspec.json.decode(kept, type=PushRecord)
+        there = await remote_branch(repository, record.branch, record.remote)
+        delete = record.before is None and there in (None, record.after)
+        why = "it was there before this run" if record.before is not None else "somebody pushed to it since"
+        committed = context.memory.recall(f"{self.phase}.commit.{self.app}")
+        commit = msgspec.json.decode(committed, type=CommitRecord) if committed else None
+        return _WayBack(repository, url, record, there, delete or record.before == record.after, why, commit)
+
+
+@dataclass(frozen=True)
+class _WayBack:
+    """How a push can be taken back: what was pushed, where the remote stands, and whether its branch may go."""
+
+    repository: Repository
+    url: str
+    record: PushRecord | None
+    there: str | None
+    delete: bool
+    why: str
+    commit: CommitRecord | None
+
+
+def reverted_note(phase: str, app: str) -> str:
+    """Return where the SHA of a revert commit is remembered, for the steps before the push."""
+    return f"{phase}.commit.{app}:reverted-by"

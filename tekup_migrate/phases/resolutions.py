@@ -75,5 +75,10 @@ def _read(context: Context, app: str) -> tuple[_Decision, ...]:
     return msgspec.json.decode(kept, type=tuple[tuple[ObjectKey, str, str], ...]) if kept else ()
 
 
+def forget_resolutions(context: Context, app: str) -> None:
+    """Forget what was decided about an app's move."""
+    context.memory.forget(_note(app))
+
+
 def _note(app: str) -> str:
     return f"resolutions:{app}"

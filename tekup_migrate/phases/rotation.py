@@ -63,6 +63,10 @@ class Rotate(Step):
         await attest(context, id=self.id, title=self.title, instruction=instruction, address=self._address(context))
         context.memory.remember(self.id, b"attested")
 
+    def forget(self, context: Context) -> None:
+        """Forget the operator's word."""
+        context.memory.forget(self.id)
+
     async def verify(self, context: Context) -> Evidence:
         """Say what is still found: old keys stay in the history, so only the operator knows that they are dead."""
         found = await found_leaks(context)

@@ -10,9 +10,12 @@ from msgspec import Struct
 
 from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.backing_up import backup_of
+from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
-from tekup_migrate.phases.ownership import is_ours
+from tekup_migrate.phases.emptying import held_rows, only_there, truncation
+from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
 from tekup_migrate.phases.tables import SCHEMA, table_moves
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import (
     Answer,
@@ -210,6 +213,8 @@ def conflict_question(outcome: TableOutcome) -> Question:
 class CopyRows(_RowsStep):
     """The first copy, while the source may still be written to."""
 
+    undo_danger = Danger.DESTRUCTIVE
+    undo_note = "The tables that this run created are emptied again; rows in others are named with the backup."
     why = "Most rows go over while the app still works; what changes meanwhile is caught up with later."
 
     def __init__(self, plan: Plan, phase: Phase) -> None:
@@ -224,6 +229,51 @@ class CopyRows(_RowsStep):
         ]
         context.memory.remember(self.id, msgspec.json.encode(copied))
         remember_sent(context, self.id, outcomes)
+
+    async def left_behind(self, context: Context) -> tuple[str, ...]:
+        """Name the tables that had rows of their own before: what was copied cannot be told from those."""
+        backup = backup_of(context, context.plan.project_id("target"))
+        names = [move.target for move in self.moves(context) if not is_created(context, move.target)]
+        return tuple(f"{name} was there before this run: its rows come back from {backup}." for name in names)
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the statement, the rows that go, and those that exist nowhere else."""
+        refuse_live(context, self.app)
+        where = label_of(context, context.plan.project_id("target"))
+        held = await held_rows(context, self.moves(context))
+        ours = [move for move in self.moves(context) if is_created(context, move.target)]
+        compared = await written_since(context, ours) if held else ()
+        unique = [line for outcome in compared if (line := only_there(outcome))]
+        return Preview(
+            title=f"Empty the tables that “{self.title}” filled",
+            target=where,
+            verb=f"Empty {len(held)} tables",
+            undo="Run the step again: the rows are copied anew from the source.",
+            actions=(Sql(truncation(held), where),) if held else (Remark("They are empty: nothing is run."),),
+            destroys=(*unique, *(f"{name}: {count:,} rows" for name, count in held.items())),
+            typed_name=context.plan.target.title if unique else "",
+        )
+
+    async def revert(self, context: Context) -> None:
+        """Empty the tables that this run created."""
+        refuse_live(context, self.app)
+        target = context.plan.project_id("target")
+        held = await held_rows(context, self.moves(context))
+        if held:
+            async with connected(context, target) as connection:
+                await connection.execute(truncation(held))
+            context.ran("sql", truncation(held), label_of(context, target))
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Count."""
+        held = await held_rows(context, self.moves(context))
+        lines = tuple(f"{name}: {count:,} rows" for name, count in held.items())
+        return reverted(not held, "the tables are empty again", "; ".join(lines))
+
+    def forget(self, context: Context) -> None:
+        """Forget what was copied."""
+        context.memory.forget(self.id)
+        context.memory.forget(f"{self.id}:sent")
 
     async def verify(self, context: Context) -> Evidence:
         """Digest the target's tables anew and compare with the source's digests of the snapshot."""
@@ -263,6 +313,8 @@ async def _digest(source: Side, target: Side, move: TableMove) -> str:
 class FinalPass(_RowsStep):
     """The last pass before the cut-over: after it, both sides are equal row by row."""
 
+    undo = Undo.NOTHING
+    undo_note = "What it caught up with is taken back with the first copy."
     why = "The writers are stopped: what changed since the first copy is sent now, and then everything is compared."
 
     def __init__(self, plan: Plan, phase: Phase) -> None:
@@ -271,6 +323,10 @@ class FinalPass(_RowsStep):
     async def apply(self, context: Context) -> None:
         """Send what differs."""
         remember_sent(context, self.id, await self.copy(context))
+
+    def forget(self, context: Context) -> None:
+        """Forget what was sent."""
+        context.memory.forget(f"{self.id}:sent")
 
     async def verify(self, context: Context) -> Evidence:
         """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""

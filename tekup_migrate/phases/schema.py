@@ -9,9 +9,10 @@ import msgspec
 from tekup_migrate.events import Listener
 from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.observation import Observation
-from tekup_migrate.phases.ownership import forget_created, note_created
-from tekup_migrate.phases.resolutions import ask_about, read_resolutions
+from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
+from tekup_migrate.phases.resolutions import ask_about, forget_resolutions, read_resolutions
 from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
 
@@ -63,6 +64,10 @@ class Compare(Observation):
         found = await transplant_of(context, self.app)
         await ask_about(context, self.app, found.conflicts)
 
+    def forget(self, context: Context) -> None:
+        """Forget what was decided, so that it is asked again."""
+        forget_resolutions(context, self.app)
+
     async def verify(self, context: Context) -> Evidence:
         """List everything with what becomes of it."""
         from tekup_migrate.postgres.comparison import Disposition
@@ -87,6 +92,7 @@ class _SchemaStep(Step):
 
     danger = Danger.CAREFUL
     undo = Undo.UNDOABLE
+    undo_danger = Danger.DESTRUCTIVE
     undo_note = "Exactly what was created is dropped again, never with CASCADE."
     verb = ""
 
@@ -164,29 +170,69 @@ class _SchemaStep(Step):
 
     async def revert(self, context: Context) -> None:
         """Drop exactly what was created."""
-        from tekup_migrate.postgres.catalog.objects import Kind
         from tekup_migrate.postgres.transplant import undo as drop_created
+
+        async with connected(context, context.plan.project_id("target")) as connection:
+            for sql in await drop_created(connection, self._created(context)):
+                context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show every statement, and how many rows go with each table."""
+        from tekup_migrate.postgres.transplant import undo_plan
+
+        refuse_live(context, self.app)
+        target = context.plan.project_id("target")
+        where, made = label_of(context, target), self._created(context)
+        async with connected(context, target) as connection:
+            drops = await undo_plan(connection, made)
+            rows = await _rows_in(connection, made)
+        held = tuple(f"{name} with {count:,} rows" for name, count in rows.items() if count)
+        return Preview(
+            title=f"Drop what “{self.title}” created",
+            target=where,
+            verb=f"Drop {len(drops)} objects",
+            undo="Run the step again: they are created anew from the source.",
+            actions=tuple(Sql(sql, where) for sql in drops) or (Remark("Nothing of it is there: nothing is run."),),
+            destroys=(*held, *(sql.removeprefix("DROP ") for sql in drops)),
+            typed_name=context.plan.target.title if held else "",
+        )
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look for what was created in the target's catalog."""
+        from tekup_migrate.postgres.transplant import still_there
 
         made = self._created(context)
         async with connected(context, context.plan.project_id("target")) as connection:
-            for sql in await drop_created(connection, made):
-                context.ran("sql", sql, label_of(context, context.plan.project_id("target")))
-        for entry in made:
+            left = tuple(str(entry.key) for entry in await still_there(connection, made))
+        return reverted(not left, f"all {len(made)} objects are gone", f"{len(left)} objects remain", facts=left)
+
+    def forget(self, context: Context) -> None:
+        """Forget what was created: it is gone again."""
+        from tekup_migrate.postgres.catalog.objects import Kind
+
+        for entry in self._created(context):
             if entry.key.kind is Kind.TABLE:
                 forget_created(context, entry.key.name)
-        context.memory.remember(self.id, msgspec.json.encode(()))
-
-    def undo_sql(self, context: Context) -> tuple[str, ...]:
-        """Return the statements that ``revert`` would run."""
-        from tekup_migrate.postgres.transplant import undo_statements
-
-        return undo_statements(self._created(context))
+        context.memory.forget(self.id)
 
     def _created(self, context: Context) -> tuple[Created, ...]:
         from tekup_migrate.postgres.transplant import Created
 
         kept = context.memory.recall(self.id)
         return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
+
+
+async def _rows_in(connection: asyncpg.Connection, made: tuple[Created, ...]) -> dict[str, int]:
+    """Count the rows of the created tables that are there."""
+    from tekup_migrate.postgres.catalog.objects import Kind
+    from tekup_migrate.postgres.quoting import Relation
+
+    counts: dict[str, int] = {}
+    for entry in made:
+        name = Relation(entry.key.schema, entry.key.name)
+        if entry.key.kind is Kind.TABLE and await connection.fetchval("SELECT to_regclass($1)", name.sql):
+            counts[str(name)] = int(await connection.fetchval(f"SELECT count(*) FROM {name.sql}"))
+    return counts
 
 
 class CreateTables(_SchemaStep):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
+from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected, label_of, url_of
 from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, Phase, Plan
 from tekup_migrate.steps import (
+    Action,
     Command,
     Context,
     Danger,
@@ -20,6 +24,10 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    from tekup_migrate.git.branches import BranchRecord
+    from tekup_migrate.git.repository import Head
 
 
 def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
@@ -196,6 +204,48 @@ class Branch(Step):
             facts=tuple(f"kept as {ref.name}: {ref.sha}" for ref in record.kept.refs) if record else (),
         )
 
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show the switch back, and what becomes of the branch and of the kept work."""
+        from tekup_migrate.git.branches import own_commits, read_record, refuse_undo
+        from tekup_migrate.git.repository import Repository
+
+        app, branch = self._app(context), context.plan.branch
+        repository = await Repository.open(app.directory)
+        record = await read_record(repository, context.run)
+        actions: tuple[Action, ...] = (Remark("The repository is as it was before the run: nothing is run."),)
+        if record is not None:
+            _refuse_elsewhere(record, await repository.head())
+            await refuse_undo(repository, record)
+            own = await own_commits(repository, record)
+            goes = record.made and not own
+            former = record.former.branch or f"--detach {record.former.sha}"
+            stays = f"{branch} stays: it has {len(own)} commits of its own" if own else f"{branch} was there before"
+            delete = Command(("git", "branch", "-D", branch), str(app.directory))
+            actions = (
+                Command(("git", "switch", former), str(app.directory)),
+                delete if goes else Remark(f"{stays}."),
+                Remark("Uncommitted work and the index stay exactly as they are."),
+            )
+        return Preview(
+            title=f"Go back to the former branch of {app.title}",
+            target=f"{app.directory}, now on {(await repository.head()).branch}",
+            verb="Go back",
+            undo="Run the step again: the branch is made anew.",
+            actions=actions,
+        )
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Look at HEAD and at the run's refs."""
+        from tekup_migrate.git.branches import own_commits, read_record
+        from tekup_migrate.git.repository import Repository
+
+        repository = await Repository.open(self._app(context).directory)
+        record, head = await read_record(repository, context.run), await repository.head()
+        if record is None:
+            return reverted(True, f"on {head.branch or head.sha}, and no ref of this run is left", "")
+        back = head == record.former and bool(await own_commits(repository, record))
+        return reverted(back, f"on {head.branch}; the branch stays for its commits", f"still on {head.branch}")
+
     async def revert(self, context: Context) -> None:
         """Go back to the former branch."""
         from tekup_migrate.git.branches import read_record, undo_branch
@@ -207,3 +257,14 @@ class Branch(Step):
         if record is not None:
             undone = await undo_branch(repository, record)
             context.ran("command", f"git switch {undone.head.branch or undone.head.sha}", str(app.directory))
+
+
+def _refuse_elsewhere(record: BranchRecord, head: Head) -> None:
+    if head.branch in (record.branch, record.former.branch):
+        return
+    raise WorldChangedError(
+        "The repository is on another branch",
+        happened=f"HEAD is on {head.branch or head.sha}, neither on {record.branch} nor where it was before the run.",
+        unchanged="Nothing was changed.",
+        remedy=f"Switch to {record.branch} or to {record.former.branch or record.former.sha}, and try again.",
+    )

@@ -54,6 +54,10 @@ class StopWriters(Step):
         await attest(context, id=self.id, title=self.title, instruction="\n".join(lines), address=app.writers.address)
         context.memory.remember(self.id, b"attested")
 
+    def forget(self, context: Context) -> None:
+        """Forget the operator's word: the writers may run again from here on."""
+        context.memory.forget(self.id)
+
     async def verify(self, context: Context) -> Evidence:
         """Watch the moved tables of the source for a while."""
         found, written = await self._look(context)

@@ -1,8 +1,8 @@
 """Carries over everything that hangs on the moved tables, and takes it back."""
 
-from tekup_migrate.postgres.transplant.applying import Created, apply_after, apply_before, created
+from tekup_migrate.postgres.transplant.applying import Created, apply_after, apply_before, created, digest_of
 from tekup_migrate.postgres.transplant.planning import Statement, TransplantPlan, plan_from_catalogs, plan_transplant
-from tekup_migrate.postgres.transplant.undoing import undo, undo_statements
+from tekup_migrate.postgres.transplant.undoing import still_there, undo, undo_plan, undo_statements
 
 __all__ = [
     "Created",
@@ -11,8 +11,11 @@ __all__ = [
     "apply_after",
     "apply_before",
     "created",
+    "digest_of",
     "plan_from_catalogs",
     "plan_transplant",
+    "still_there",
     "undo",
+    "undo_plan",
     "undo_statements",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.errors import MigrationError
+from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Index, Kind, ObjectKey
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.mentions import mentioned
@@ -36,16 +36,12 @@ async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tu
     What is gone already is passed over, so that undoing twice ends in the same state.
 
     Raises:
-        MigrationError: something was changed since, or something else has come to depend on it; nothing was dropped.
+        WorldChangedError: something was changed since, or something else has come to depend on it; nothing was dropped.
     """
     import asyncpg
 
     async with connection.transaction():
-        await connection.execute("SET LOCAL search_path = ''")
-        catalog = await read_catalog(connection)
-        present = [entry for entry in created if digest_of(catalog, entry.key)]
-        refuse_undo(catalog, present)
-        drops = undo_statements(present)
+        drops = await undo_plan(connection, created)
         for sql in drops:
             try:
                 await connection.execute(sql)
@@ -54,11 +50,33 @@ async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tu
     return drops
 
 
+async def undo_plan(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[str, ...]:
+    """Return the statements that ``undo`` would run now, and refuse where it would; reads only.
+
+    Raises:
+        WorldChangedError: something was changed since, or something else has come to depend on it.
+    """
+    async with connection.transaction():
+        await connection.execute("SET LOCAL search_path = ''")
+        catalog = await read_catalog(connection)
+    present = [entry for entry in created if digest_of(catalog, entry.key)]
+    refuse_undo(catalog, present)
+    return undo_statements(present)
+
+
+async def still_there(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[Created, ...]:
+    """Return what of the created things exists, changed or not."""
+    async with connection.transaction():
+        await connection.execute("SET LOCAL search_path = ''")
+        catalog = await read_catalog(connection)
+    return tuple(entry for entry in created if digest_of(catalog, entry.key))
+
+
 def refuse_undo(catalog: Catalog, created: Sequence[Created]) -> None:
     """Stop where dropping would take more than what was created.
 
     Raises:
-        MigrationError: something was changed since, hangs on a created table without being ours, or is used by others.
+        WorldChangedError: something was changed since, hangs on a created table without being ours, or others use it.
     """
     ours = {entry.key for entry in created}
     reasons = [f"{e.key} was changed after it was created" for e in created if digest_of(catalog, e.key) != e.digest]
@@ -103,8 +121,8 @@ def _drop(entry: Created) -> str:
             return f"DROP {word} {sql_name(key)}"
 
 
-def _refusal(reasons: list[str]) -> MigrationError:
-    return MigrationError(
+def _refusal(reasons: list[str]) -> WorldChangedError:
+    return WorldChangedError(
         "What was created cannot be taken back as it is",
         happened="Since it was created it was changed, or other things have come to depend on it.",
         unchanged="Nothing was dropped.",
