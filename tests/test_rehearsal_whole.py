@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.plan import BUILT_IN
+from tekup_migrate.rehearsal.account import Account, account_arguments
 from tekup_migrate.rehearsal.cipher import unseal
 from tekup_migrate.rehearsal.sample_config import read_environment
 from tests.commands import ROOT, command, environment
@@ -241,7 +242,7 @@ def test_an_ordinary_user_can_rehearse_too() -> None:
     import pwd
 
     account = pwd.getpwnam("nobody")
-    run_as = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    run_as = account_arguments(Account(name="nobody", uid=account.pw_uid, gid=account.pw_gid))
     with own_place(uid=account.pw_uid) as place:
         variables = environment(place.variables)
         try:
@@ -255,6 +256,7 @@ def test_an_ordinary_user_can_rehearse_too() -> None:
             cwd=place.home,
             capture_output=True,
             encoding="utf-8",
+            check=False,
             **run_as,
         )
         assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr

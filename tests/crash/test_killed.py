@@ -99,9 +99,9 @@ def seen() -> Iterator[Seen]:
         found.kill_at("desk.attach applied before")
         found.kill_at("desk.env applied before")
         found.kill_at("desk.env verified before")
-        found.kill_when("while the app runs", lambda: listens(own.world.apps["desk"].port))
         with socket.create_server(("127.0.0.1", own.world.apps["desk"].port)):
             found.refused = own.run()
+        found.kill_when("while the app runs", lambda: listens(own.world.apps["desk"].port))
         found.kill_at("wrap_up.readme.desk applied before")
         found.kill_at("wrap_up.commit.desk applied before")
         found.kill_at("wrap_up.push.desk applied before")
