@@ -192,13 +192,13 @@ def test_what_was_copied_before_the_kill_was_not_copied_again(seen: Seen) -> Non
     assert figures["rows"] == 2 * ROWS - seen.committed
 
 
-def test_a_half_written_backup_is_not_taken_for_one(seen: Seen) -> None:
+def test_a_half_written_backup_is_cleared_away_and_never_taken_for_one(seen: Seen) -> None:
+    assert seen.partial.startswith("old-backup-")
     folder = next((seen.own.state / "library").glob("*/backups"))
-    whole = sorted(path.name for path in folder.iterdir() if not path.name.endswith(".partial"))
-    assert len(whole) == 2
-    assert seen.partial.removesuffix(".partial") not in whole
+    found = sorted(path.name for path in folder.iterdir())
+    assert [name.rpartition("-")[0] for name in found] == ["main-backup", "old-backup"]
     backed_up = {step["id"]: step["evidence"] for step in seen.report["steps"] if ".backup." in str(step["id"])}
-    for name, evidence in zip(whole, (backed_up["prepare.backup.main"], backed_up["prepare.backup.old"]), strict=True):
+    for name, evidence in zip(found, (backed_up["prepare.backup.main"], backed_up["prepare.backup.old"]), strict=True):
         assert isinstance(evidence, dict)
         assert name in evidence["summary"]
         assert (folder / name / "RESTORE.md").is_file()
