@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -272,6 +273,14 @@ class Memory(Protocol):
         ...
 
 
+class ThrowAwayServers(Protocol):
+    """Starts an empty Postgres server on this machine, which is gone when the block ends."""
+
+    def __call__(self, major: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
+        """Start one of a major version; the block gets its superuser's URL, without a password, and the password."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a step is given to work with.
@@ -287,6 +296,7 @@ class Context:
         listen: takes events.
         environment: the environment for child processes.
         redactor: removes every held secret from whatever is shown or written.
+        throw_away: starts servers to restore backups into.
         rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
     """
 
@@ -300,6 +310,7 @@ class Context:
     listen: Listener
     environment: Mapping[str, str]
     redactor: Redactor
+    throw_away: ThrowAwayServers
     rehearsal: bool = False
 
     def redact(self, text: str) -> str:

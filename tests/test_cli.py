@@ -133,7 +133,7 @@ def cpu_seconds(line: list[str], *, runs: int = 7) -> float:
         subprocess.run(line, env=environment(), capture_output=True, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         found.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    return min(found)
+    return float(min(found))
 
 
 def test_commands_that_only_tell_answer_within_150_ms_beyond_bare_python(state: Path) -> None:

@@ -1,4 +1,4 @@
-"""The steps about rows: the first copy, the last pass before the cut-over, and looking again afterwards."""
+"""The steps that send rows: the first copy, and the last pass before the cut-over."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import msgspec
 from msgspec import Struct
 
 from tekup_migrate.phases.access import both_sides, connected, label_of
-from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.backing_up import backup_of
+from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
 from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import (
+    Answer,
     Context,
     Danger,
-    DeclinedError,
     Evidence,
     Figure,
     Option,
@@ -30,7 +31,7 @@ from tekup_migrate.steps import (
 )
 
 if TYPE_CHECKING:
-    from tekup_migrate.postgres.outcome import TableMove, TableOutcome
+    from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
     from tekup_migrate.postgres.side import Side
 
 
@@ -81,8 +82,10 @@ class _RowsStep(Step):
             actions=(
                 *actions,
                 *notes,
-                Remark("Each chunk is compared first; equal ones are not sent. One that is sent is committed only if"),
-                Remark("the target's digest of it, taken in the same transaction, equals the source's."),
+                Remark(
+                    "Each chunk is compared first; equal ones are not sent. One that is sent is committed only if the"
+                    " target's digest of it, taken in the same transaction, equals the source's."
+                ),
             ),
         )
 
@@ -110,18 +113,68 @@ class _RowsStep(Step):
         from tekup_migrate.postgres.outcome import Policy
         from tekup_migrate.postgres.reconcile import reconcile
 
-        policy = Policy.OURS if is_ours(context, self.app, move.target.name) else Policy.REFUSE
+        table = move.target.name
+        policy = Policy.OURS if is_ours(context, self.app, table) else chosen_policy(context, table)
         outcome = await reconcile(
             source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate
         )
-        if outcome.verdict is not Verdict.DIFFERS or policy is Policy.OURS:
+        if outcome.verdict is not Verdict.DIFFERS or policy is not Policy.REFUSE:
             return outcome
         chosen = await context.operator.choose(conflict_question(outcome))
-        if chosen == "stop":
-            raise DeclinedError
+        if chosen == "stop" or not await self._agreed(context, outcome, Policy(chosen)):
+            return outcome
+        context.memory.remember(f"policy:{table}", chosen.encode())
         return await reconcile(
             source, target, move, write=True, policy=Policy(chosen), emit=context.listen, gate=context.gate
         )
+
+    async def _agreed(self, context: Context, outcome: TableOutcome, policy: Policy) -> bool:
+        """Ask again, on the destructive rung, where the choice would overwrite or delete the target's own rows."""
+        tally = outcome.tally
+        gone = tally.only_target if policy.source_wins else 0
+        if policy.value == "target" or not tally.conflicts:
+            return True
+        target = context.plan.project_id("target")
+        name = outcome.move.target.name
+        preview = Preview(
+            title=f"Overwrite rows of {name}",
+            target=f"{label_of(context, target)}, table {name}",
+            verb="Overwrite the rows",
+            undo=f"From the backup only: {backup_of(context, target)}.",
+            actions=tuple(Remark(str(sample)) for sample in outcome.samples),
+            destroys=(
+                f"{tally.changed} rows of {name} that differ from the source's are overwritten, {policy.value} wins",
+                f"{gone} rows that are only in the target's {name} are deleted",
+            ),
+            typed_name=name,
+        )
+        reply = await context.operator.confirm(OverwriteRows(self), preview)
+        return reply.answer is Answer.PROCEED
+
+
+class OverwriteRows(Step):
+    """What is asked before a target's own rows are overwritten: the copy, on the destructive rung."""
+
+    danger = Danger.DESTRUCTIVE
+    undo = Undo.RESTORABLE
+    undo_note = "From the target's backup only."
+    why = "Rows that are only in this table, or were changed here, exist nowhere else."
+
+    def __init__(self, copy: _RowsStep) -> None:
+        super().__init__(id=copy.id, phase=copy.phase, title=copy.title)
+        self.copy = copy
+
+    async def preview(self, context: Context) -> Preview:
+        """Return the copy's own preview."""
+        return await self.copy.preview(context)
+
+    async def apply(self, context: Context) -> None:
+        """Copy."""
+        await self.copy.apply(context)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Verify the copy."""
+        return await self.copy.verify(context)
 
 
 def conflict_question(outcome: TableOutcome) -> Question:
@@ -247,99 +300,6 @@ async def _prove_foreign_keys(context: Context, moves: Sequence[Move]) -> tuple[
         for proof in proofs
     )
     return sum(proof.orphans for proof in proofs), facts
-
-
-class RowsKept(Observation):
-    """Compares the rows once more, days after the cut-over: nothing that the source has may be missing."""
-
-    why = "Queries return correct data only while the rows are there: every row of the source is looked for again."
-
-    def __init__(self, plan: Plan, phase: Phase) -> None:
-        super().__init__(id=f"{phase.id}.rows", phase=phase.id, title="Compare the moved rows once more")
-
-    def looks_at(self, context: Context) -> tuple[str, ...]:
-        """Name the tables."""
-        return tuple(f"every row of {move.target} against the source" for move in context.plan.moves)
-
-    def target(self, context: Context) -> str:
-        """Return both databases' labels."""
-        plan = context.plan
-        return f"{label_of(context, plan.project_id('source'))} and {label_of(context, plan.project_id('target'))}"
-
-    async def verify(self, context: Context) -> Evidence:
-        """Compare; what the live target gained or changed since is its own business."""
-        return live_evidence(await compare(context, context.plan.moves))
-
-
-class LateWrites(RowsKept):
-    """Looks for rows that somebody wrote to the source after the cut-over."""
-
-    why = "Something forgotten may still write to the old project. Its rows would be lost when that is deleted."
-
-    def __init__(self, plan: Plan, phase: Phase) -> None:
-        Observation.__init__(
-            self, id=f"{phase.id}.late", phase=phase.id, title="Look for rows written to the source since"
-        )
-
-
-async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome, ...]:
-    """Compare the moves' tables row by row, reading only, as of one moment of the source."""
-    from tekup_migrate.postgres.outcome import Policy
-    from tekup_migrate.postgres.reconcile import reconcile
-
-    async with both_sides(context) as (source, target), source.snapshot():
-        async with source.connection() as connection:
-            found = await table_moves(connection, moves)
-        return tuple(
-            [
-                await reconcile(
-                    source, target, move, write=False, policy=Policy.REFUSE, emit=context.listen, gate=context.gate
-                )
-                for move in found
-            ]
-        )
-
-
-def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
-    """Return the evidence of a comparison in which both sides must be equal."""
-    facts: list[str] = []
-    for outcome in outcomes:
-        tally = outcome.tally
-        facts.append(
-            f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source,"
-            f" {tally.target.rows:,} at the target, {outcome.verdict.value}"
-        )
-        facts += [f"  {sample}" for sample in outcome.samples]
-    rows = sum(outcome.tally.source.rows for outcome in outcomes)
-    bad = [outcome.move.target.name for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
-    verdicts = {outcome.verdict for outcome in outcomes}
-    worst = next((v for v in (Verdict.DIFFERS, Verdict.UNVERIFIED) if v in verdicts), Verdict.PASSED)
-    return Evidence(
-        verdict=worst if outcomes else Verdict.UNVERIFIED,
-        summary=f"{rows:,} rows in {len(outcomes)} tables are equal" if not bad else f"{', '.join(bad)}: not equal",
-        facts=tuple(facts),
-    )
-
-
-def live_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
-    """Return the evidence of a comparison after the cut-over, when the target has a life of its own.
-
-    Rows only on the target are new ones. Rows only on the source, or different there, may be late writes.
-    """
-    missing = sum(outcome.tally.only_source for outcome in outcomes)
-    changed = sum(outcome.tally.changed for outcome in outcomes)
-    new = sum(outcome.tally.only_target for outcome in outcomes)
-    rows = sum(outcome.tally.source.rows for outcome in outcomes)
-    evidence = rows_evidence(outcomes)
-    if any(outcome.verdict is Verdict.UNVERIFIED for outcome in outcomes):
-        return evidence
-    good = not missing and not changed
-    summary = f"all {rows:,} rows of the source are at the target unchanged, {new:,} new ones there"
-    if not good:
-        summary = f"{missing:,} rows are only at the source, {changed:,} differ"
-    return Evidence(
-        verdict=Verdict.PASSED if good and outcomes else Verdict.DIFFERS, summary=summary, facts=evidence.facts
-    )
 
 
 def remember_sent(context: Context, step: str, outcomes: Sequence[TableOutcome]) -> None:

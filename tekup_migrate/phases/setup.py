@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tekup_migrate.phases.access import connected, label_of, url_of
-from tekup_migrate.phases.backing_up import BackUp
+from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import App, Phase, Plan
 from tekup_migrate.steps import (
@@ -27,7 +27,7 @@ def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
     return (
         *(Connect(plan, phase, project) for project in plan.projects),
         *(Inventory(plan, phase, project) for project in plan.projects),
-        *(BackUp(plan, phase, project) for project in plan.projects),
+        *(step(plan, phase, project) for project in plan.projects for step in (BackUp, Drill)),
         *(Branch(plan, phase, app) for app in plan.apps),
     )
 
