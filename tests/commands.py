@@ -46,5 +46,6 @@ def tekup_migrate(*arguments: object, extra: Mapping[str, str] | None = None, se
         encoding="utf-8",
         timeout=seconds,
         stdin=subprocess.DEVNULL,
+        check=False,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
