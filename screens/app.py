@@ -196,10 +196,6 @@ class WizardApp(App[int]):
 
     async def action_perform(self, name: str) -> None:
         """Do what a command says, or say why it cannot be done."""
-        await self.perform(name)
-
-    async def perform(self, name: str) -> None:
-        """Do what a command says, or say why it cannot be done."""
         if reason := self.desk.why_not(name):
             self.announce(reason, title="Not now")
             return

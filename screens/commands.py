@@ -12,7 +12,7 @@ class Command:
     """One thing the wizard can be told to do.
 
     Attributes:
-        name: what ``WizardApp.perform`` takes.
+        name: what the action ``perform`` takes.
         keys: Textual's key names, separated by commas.
         shown: the key as it is painted.
         label: what the key bar says.

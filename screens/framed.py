@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.css.query import NoMatches
 from textual.events import Resize, ScreenResume
 from textual.screen import Screen
 
@@ -63,11 +65,13 @@ class FramedScreen(Screen[None]):
         """Show the present state of the board; called at most ten times a second."""
         if not self._laid_out or self not in self.app.screen_stack:
             return
-        self.query_one(HeaderLine).paint()
-        for rail in self.query(Rail):
-            rail.paint(self.phase_id)
-        self.query_one(KeyBar).paint(start=self._start_label())
-        self.paint_centre()
+        # A screen that is being taken down loses its widgets one by one, and a paint may still be on its way.
+        with suppress(NoMatches):
+            self.query_one(HeaderLine).paint()
+            for rail in self.query(Rail):
+                rail.paint(self.phase_id)
+            self.query_one(KeyBar).paint(start=self._start_label())
+            self.paint_centre()
 
     def paint_centre(self) -> None:
         """Show what is particular to this screen."""

@@ -25,7 +25,7 @@ class WizardCommands(Provider):
         for command in COMMANDS:
             reason = app.desk.why_not(command.name)
             tells = f"Not now: {reason}" if reason else command.tells
-            offers.append((f"{command.label} ({command.shown})", tells, partial(app.perform, command.name)))
+            offers.append((f"{command.label} ({command.shown})", tells, partial(app.action_perform, command.name)))
         for number, phase in enumerate(app.desk.plan.phases, 1):
             title = f"Phase {number}: {one_line(phase.title)}"
             offers.append((title, "Opens the screen of this phase.", partial(app.open_phase, phase.id)))

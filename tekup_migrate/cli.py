@@ -121,6 +121,7 @@ def _wizard(plan: Plan, options: argparse.Namespace) -> int:
 def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
     from tekup_migrate.rehearsal.opening import rehearsal_opening
 
+    _require_report(options.report)
     _end_on_sigterm()
     opening = rehearsal_opening(
         plan, options.plan.with_suffix(""), rows=options.rows, directory=options.dir, keep=options.keep
@@ -136,8 +137,17 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     from tekup_migrate.real import real_opening, require_loopback
 
     require_loopback(plan)
+    _require_report(options.report)
     _end_on_sigterm()
     return _unattended(plan, real_opening(plan, _state(options)), options.report, attests=False)
+
+
+def _require_report(path: Path | None) -> None:
+    """Find out before the run, not after it, that its report cannot be written."""
+    if path is not None:
+        from tekup_migrate.report.document import require_writable
+
+        require_writable(path)
 
 
 def _unattended(

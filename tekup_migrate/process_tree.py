@@ -44,15 +44,11 @@ class ProcessTree:
     signalled.
     """
 
-    def __init__(self, pid: int) -> None:
-        import psutil
-
+    def __init__(self, pid: int, *, started: float | None = None) -> None:
+        """Take hold of a child that runs, or, by when it ``started``, of what an earlier process of ours began."""
         self.pid = pid
-        try:
-            started = psutil.Process(pid).create_time()
-        except psutil.NoSuchProcess:
-            started = time.time()
-        self._known: dict[int, float] = {pid: started}
+        self.started = _start_time(pid) if started is None else started
+        self._known: dict[int, float] = {pid: self.started}
 
     def living(self) -> list[psutil.Process]:
         """Return the members that still run; remembers them, so call it now and then while the tree grows."""
@@ -125,6 +121,29 @@ class ProcessTree:
             os.kill(self.pid, signal.CTRL_BREAK_EVENT)
             return
         _signal_each(members, hard=False)
+
+
+async def end_leftover(pid: int, started: float) -> None:
+    """End what is left of a tree that an earlier process of ours started and, being killed, could not end.
+
+    Args:
+        pid: the child that headed the tree, started with ``spawn_options``.
+        started: when it started, in seconds since the epoch, as ``ProcessTree.started`` says it.
+    """
+    import psutil
+
+    # Nothing outlives the system's own start, and numbers are given anew after it.
+    if psutil.boot_time() <= started:
+        await ProcessTree(pid, started=started).end()
+
+
+def _start_time(pid: int) -> float:
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time()
+    except psutil.NoSuchProcess:
+        return time.time()
 
 
 def _signal_each(members: list[psutil.Process], *, hard: bool) -> None:

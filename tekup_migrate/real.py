@@ -13,9 +13,10 @@ from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Ran
 from tekup_migrate.gate import Gate
-from tekup_migrate.phases.rows import compare, rows_evidence
+from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
+from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.secret_source import SecretSource
 from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
 from tekup_migrate.steps import Context, Evidence, Operator, Verdict
@@ -50,7 +51,9 @@ def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundin
             plan=plan, operator=operator, store=store, redactor=redactor, environment=environment, given={}
         )
 
-    return Surroundings(state=state, secrets=secrets, redactor=redactor, environment=environment)
+    return Surroundings(
+        state=state, secrets=secrets, redactor=redactor, environment=environment, throw_away=throw_away_server
+    )
 
 
 def require_loopback(plan: Plan) -> None:
@@ -88,6 +91,7 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         listen=lambda event: None,
         environment=surroundings.environment,
         redactor=surroundings.redactor,
+        throw_away=surroundings.throw_away,
     )
     try:
         return rows_evidence(await compare(context, plan.moves))

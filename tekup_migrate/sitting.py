@@ -25,7 +25,7 @@ from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Context, Memory, Operator, Secrets
+from tekup_migrate.steps import Context, Memory, Operator, Secrets, ThrowAwayServers
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Surroundings:
         secrets: makes the source of secrets for the operator of this sitting.
         redactor: knows every secret that is held.
         environment: the environment for child processes.
+        throw_away: starts servers to restore backups into.
         rehearsal: whether everything is thrown away afterwards.
     """
 
@@ -77,6 +78,7 @@ class Surroundings:
     secrets: Callable[[Operator], Secrets]
     redactor: Redactor
     environment: Mapping[str, str]
+    throw_away: ThrowAwayServers
     rehearsal: bool = False
 
 
@@ -114,6 +116,7 @@ async def open_sitting(
                 listen=recorder,
                 environment=surroundings.environment,
                 redactor=surroundings.redactor,
+                throw_away=surroundings.throw_away,
                 rehearsal=surroundings.rehearsal,
             )
             runner = Runner(steps=steps_of(plan), context=context, journal=journal)

@@ -6,9 +6,9 @@ kinds of question (confirm, choose, secret, attest). Neither knows whether a ter
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -151,6 +151,8 @@ class Preview(Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all of the preview: two equal fingerprints mean the same promise about the same world."""
+        import hashlib
+
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
 
 
@@ -275,6 +277,14 @@ class Memory(Protocol):
         ...
 
 
+class ThrowAwayServers(Protocol):
+    """Starts an empty Postgres server on this machine, which is gone when the block ends."""
+
+    def __call__(self, major: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
+        """Start one of a major version; the block gets its superuser's URL, without a password, and the password."""
+        ...
+
+
 @dataclass(frozen=True)
 class Context:
     """What a step is given to work with.
@@ -290,6 +300,7 @@ class Context:
         listen: takes events.
         environment: the environment for child processes.
         redactor: removes every held secret from whatever is shown or written.
+        throw_away: starts servers to restore backups into.
         rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
     """
 
@@ -303,6 +314,7 @@ class Context:
     listen: Listener
     environment: Mapping[str, str]
     redactor: Redactor
+    throw_away: ThrowAwayServers
     rehearsal: bool = False
 
     def redact(self, text: str) -> str:

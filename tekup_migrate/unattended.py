@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
+from tekup_migrate.events import Event, StepChanged, StepState
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
@@ -52,22 +52,20 @@ class UnattendedOperator:
 
 
 class StepPrinter:
-    """Prints a line per finished step: verdict, seconds, id, title and evidence."""
+    """Prints a line per ended step: verdict, seconds, id, title and evidence."""
 
     def __init__(self, titles: Mapping[str, str], write: Callable[[str], None]) -> None:
         self._titles = titles
         self._write = write
 
     def __call__(self, event: Event) -> None:
-        """Take an event; only a step's end and an error are printed."""
+        """Take an event; only a step's end is printed."""
         if isinstance(event, StepChanged) and event.state in _ENDED:
             verdict = event.verdict or event.state.value
             verdict = "reverted" if event.state is StepState.REVERTED and verdict == "passed" else verdict
             title = self._titles.get(event.step, event.step)
             summary = f" · {event.summary}" if event.summary else ""
             self._write(f"{verdict:<10} {event.seconds:6.2f} s  {event.step:<28} {title}{summary}")
-        elif isinstance(event, StepFailed):
-            self._write(str(event.error))
 
 
 async def run_unattended(
@@ -90,7 +88,7 @@ async def run_unattended(
         then_roll_back: take everything back afterwards; 0 then also means that all of it was taken back.
 
     Raises:
-        MigrationError: the sitting could not be opened, or the report could not be written.
+        MigrationError: the sitting could not be opened, a step failed, or the report could not be written.
     """
     titles = {step.id: step.title for step in steps_of(plan)}
     async with opening(UnattendedOperator(attests=attests), StepPrinter(titles, write)) as sitting:
@@ -107,6 +105,8 @@ async def run_unattended(
         if then_roll_back:
             write("")
             good = await roll_back(sitting, write) and good
+    if outcome.error is not None:
+        raise outcome.error
     return PASSED if good else DIFFERS
 
 

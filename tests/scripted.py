@@ -13,6 +13,7 @@ from tekup_migrate.events import Event
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import Journal, RunMemory
 from tekup_migrate.plan import BUILT_IN, read_plan
+from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.steps import (
     Answer,
     Attestation,
@@ -114,4 +115,5 @@ def make_context(
         listen=(events if events is not None else []).append,
         environment={},
         redactor=Redactor([Secret("hunter2", kind="password")]),
+        throw_away=throw_away_server,
     )

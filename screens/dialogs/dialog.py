@@ -143,6 +143,9 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     def _fit_body(self) -> None:
         """Give the body what the fixed lines leave, again until nothing moves; the box scrolls only at the worst."""
+        if not self.query("#choices"):
+            # The dialog is being taken down.
+            return
         box, body = self.query_one("#box"), self.query_one("#body", VerticalScroll)
         fixed = sum(child.outer_size.height + child.styles.margin.height for child in box.children if child is not body)
         left = self.size.height - fixed - box.gutter.height

@@ -6,9 +6,7 @@ anything is changed, and again whenever it matters.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -40,7 +38,7 @@ class KeyComparison:
 
 def new_fingerprint_key() -> bytes:
     """Return 32 random bytes for one run; whoever holds them and a fingerprint can try values."""
-    return secrets.token_bytes(32)
+    return os.urandom(32)
 
 
 def fingerprint_keys(
@@ -69,11 +67,16 @@ def _verdict(before: str | None, after: str | None) -> str:
         return "unset" if after is None else "appeared"
     if after is None:
         return "missing"
+    import hmac
+
     return "same" if hmac.compare_digest(before, after) else "changed"
 
 
 def _digest(file: str, key: str, value: str | None, run_key: bytes) -> str | None:
     if value is None:
         return None
+    import hashlib
+    import hmac
+
     message = "\0".join((file, key, value)).encode("utf-8", "surrogatepass")
     return hmac.new(run_key, message, hashlib.sha256).hexdigest()

@@ -83,6 +83,11 @@ class RunningProcess:
         self._tracker = asyncio.create_task(self._track())
 
     @property
+    def started(self) -> float:
+        """When the program started, in seconds since the epoch; with the pid it names the tree for good."""
+        return self._tree.started
+
+    @property
     def tail(self) -> tuple[str, ...]:
         """The last lines printed, at most ``TAIL_LINES``."""
         return tuple(self._lines)

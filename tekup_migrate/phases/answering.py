@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from tekup_migrate.events import OutputLine
@@ -82,6 +83,8 @@ def answered_evidence(answers: list[Answered]) -> Evidence:
 async def running(context: Context, app: App) -> AsyncIterator[RunningProcess]:
     """Run an app for the length of the block, from the moment its first address answers.
 
+    Where this process was killed while it ran the app, what is left of that is ended first.
+
     Raises:
         MigrationError: its port is in use, it does not start, or does not answer in time.
     """
@@ -89,6 +92,7 @@ async def running(context: Context, app: App) -> AsyncIterator[RunningProcess]:
     from tekup_migrate.apps.ports import require_free_port
     from tekup_migrate.apps.processes import start_process
 
+    await _end_leftover(context, app)
     if app.port:
         await require_free_port(app.port)
     command = " ".join(app.commands.start)
@@ -99,8 +103,21 @@ async def running(context: Context, app: App) -> AsyncIterator[RunningProcess]:
         environment=child_environment(context.environment),
         on_line=lambda line: context.listen(OutputLine(context.redact(line))),
     ) as process:
+        context.memory.remember(_note(app), msgspec.json.encode((process.pid, process.started)))
         await context.gate.guard(wait_until_healthy(address(app, app.probes[0]), process, limit=START_LIMIT))
         yield process
+
+
+async def _end_leftover(context: Context, app: App) -> None:
+    from tekup_migrate.process_tree import end_leftover
+
+    kept = context.memory.recall(_note(app))
+    if kept is not None:
+        await end_leftover(*msgspec.json.decode(kept, type=tuple[int, float]))
+
+
+def _note(app: App) -> str:
+    return f"running:{app.directory}"
 
 
 async def ask(app: App, wanted: Probe) -> Answered:

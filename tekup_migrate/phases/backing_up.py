@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tekup_migrate.phases.access import label_of, url_of
+from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Command, Context, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
 
@@ -78,6 +79,50 @@ class BackUp(Step):
             ),
             figures=(Figure("backup", manifest.bytes, "bytes"),),
         )
+
+
+class Drill(Observation):
+    """Restores a project's backup into a throw-away server and compares every table's digest."""
+
+    why = "A backup counts when it has been restored. What this finds now would otherwise be found on the worst day."
+
+    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
+        title = f"Restore the backup of {plan.projects[project].title} on trial"
+        super().__init__(id=f"{phase.id}.drill.{project}", phase=phase.id, title=title)
+        self.project = project
+
+    def looks_at(self, context: Context) -> tuple[str, ...]:
+        """Say what happens, and how long it may take."""
+        return (
+            "pg_restore into an empty server on this machine, which is gone afterwards",
+            "the digest of every table against what the project held in the backup's snapshot",
+            *self._time(context),
+        )
+
+    def _time(self, context: Context) -> tuple[str, ...]:
+        from tekup_migrate.backup.drill import expected_seconds
+        from tekup_migrate.backup.manifest import Manifest
+
+        folder = _folder(context, self.project)
+        return (f"about {expected_seconds(Manifest.load(folder)):.0f} s",) if folder else ()
+
+    def target(self, context: Context) -> str:
+        """Return the backup's folder."""
+        return str(_folder(context, self.project) or backups_root(context))
+
+    async def verify(self, context: Context) -> Evidence:
+        """Restore and compare."""
+        from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
+        from tekup_migrate.backup.manifest import Manifest
+        from tekup_migrate.postgres.dsn import parse_url
+
+        folder = _folder(context, self.project)
+        if folder is None:
+            return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
+        async with context.throw_away(drill_major(Manifest.load(folder))) as (url, password):
+            target = RestoreTarget(parse_url(url).url, password)
+            result = await drill(folder, target, listen=context.listen, gate=context.gate)
+        return result.evidence
 
 
 def backups_root(context: Context) -> Path:

@@ -75,8 +75,8 @@ async def _moves_back(source: Side, moves: Sequence[Move]) -> tuple[TableMove, .
 
 
 async def _require_quiet(context: Context, moves: Sequence[Move]) -> None:
+    from tekup_migrate.postgres.activity import watch_writes
     from tekup_migrate.postgres.quoting import Relation
-    from tekup_migrate.postgres.writes import watch_writes
 
     target = context.plan.project_id("target")
     async with connected(context, target) as connection:
@@ -85,7 +85,7 @@ async def _require_quiet(context: Context, moves: Sequence[Move]) -> None:
     if written:
         raise MigrationError(
             "The target is still written to",
-            happened=f"While it was watched, rows changed in {', '.join(str(each.relation) for each in written)}.",
+            happened=f"While it was watched, rows changed in {', '.join(each.table for each in written)}.",
             unchanged="No row was carried back, and the env files still point at the target.",
             remedy="Stop the app and its workers, then try again: rows written after the count would stay behind.",
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.phases.access import url_of
 from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
 from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over, note_cut_over
@@ -15,6 +14,7 @@ from tekup_migrate.steps import Action, Context, Danger, Evidence, FileChange, P
 
 if TYPE_CHECKING:
     from tekup_migrate.credentials.seal import Seal
+    from tekup_migrate.credentials.secret import Secret
     from tekup_migrate.envfiles.former import FormerFile
     from tekup_migrate.envfiles.rewrite import EnvRewrite
 

@@ -1,4 +1,4 @@
-"""The steps about rows: the first copy, the last pass before the cut-over, and looking again afterwards."""
+"""The steps that send rows: the first copy, and the last pass before the cut-over."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from msgspec import Struct
 from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.carrying_back import written_since
+from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
-from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
-from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import (
+    Answer,
     Context,
     Danger,
-    DeclinedError,
     Evidence,
     Figure,
     Option,
@@ -34,7 +34,7 @@ from tekup_migrate.steps import (
 )
 
 if TYPE_CHECKING:
-    from tekup_migrate.postgres.outcome import TableMove, TableOutcome
+    from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
     from tekup_migrate.postgres.side import Side
 
 
@@ -85,14 +85,22 @@ class _RowsStep(Step):
             actions=(
                 *actions,
                 *notes,
-                Remark("Each chunk is compared first; equal ones are not sent. One that is sent is committed only if"),
-                Remark("the target's digest of it, taken in the same transaction, equals the source's."),
+                Remark(
+                    "Each chunk is compared first; equal ones are not sent. One that is sent is committed only if the"
+                    " target's digest of it, taken in the same transaction, equals the source's."
+                ),
             ),
         )
 
     async def _table_moves(self, context: Context, source: Side) -> tuple[TableMove, ...]:
+        """Return the moves, parents before the tables that refer to them."""
+        from tekup_migrate.postgres.foreign_keys import load_order, read_foreign_keys
+
         async with source.connection() as connection:
-            return await table_moves(connection, self.moves(context))
+            moves = await table_moves(connection, self.moves(context))
+            relations = [move.source for move in moves]
+            ordered = load_order(relations, await read_foreign_keys(connection, relations))
+        return tuple(sorted(moves, key=lambda move: ordered.index(move.source)))
 
     async def copy(self, context: Context) -> tuple[TableOutcome, ...]:
         """Reconcile every table as of one moment of the source."""
@@ -108,18 +116,68 @@ class _RowsStep(Step):
         from tekup_migrate.postgres.outcome import Policy
         from tekup_migrate.postgres.reconcile import reconcile
 
-        policy = Policy.OURS if is_ours(context, self.app, move.target.name) else Policy.REFUSE
+        table = move.target.name
+        policy = Policy.OURS if is_ours(context, self.app, table) else chosen_policy(context, table)
         outcome = await reconcile(
             source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate
         )
-        if outcome.verdict is not Verdict.DIFFERS or policy is Policy.OURS:
+        if outcome.verdict is not Verdict.DIFFERS or policy is not Policy.REFUSE:
             return outcome
         chosen = await context.operator.choose(conflict_question(outcome))
-        if chosen == "stop":
-            raise DeclinedError
+        if chosen == "stop" or not await self._agreed(context, outcome, Policy(chosen)):
+            return outcome
+        context.memory.remember(f"policy:{table}", chosen.encode())
         return await reconcile(
             source, target, move, write=True, policy=Policy(chosen), emit=context.listen, gate=context.gate
         )
+
+    async def _agreed(self, context: Context, outcome: TableOutcome, policy: Policy) -> bool:
+        """Ask again, on the destructive rung, where the choice would overwrite or delete the target's own rows."""
+        tally = outcome.tally
+        gone = tally.only_target if policy.source_wins else 0
+        if policy.value == "target" or not tally.conflicts:
+            return True
+        target = context.plan.project_id("target")
+        name = outcome.move.target.name
+        preview = Preview(
+            title=f"Overwrite rows of {name}",
+            target=f"{label_of(context, target)}, table {name}",
+            verb="Overwrite the rows",
+            undo=f"From the backup only: {backup_of(context, target)}.",
+            actions=tuple(Remark(str(sample)) for sample in outcome.samples),
+            destroys=(
+                f"{tally.changed} rows of {name} that differ from the source's are overwritten, {policy.value} wins",
+                f"{gone} rows that are only in the target's {name} are deleted",
+            ),
+            typed_name=name,
+        )
+        reply = await context.operator.confirm(OverwriteRows(self), preview)
+        return reply.answer is Answer.PROCEED
+
+
+class OverwriteRows(Step):
+    """What is asked before a target's own rows are overwritten: the copy, on the destructive rung."""
+
+    danger = Danger.DESTRUCTIVE
+    undo = Undo.RESTORABLE
+    undo_note = "From the target's backup only."
+    why = "Rows that are only in this table, or were changed here, exist nowhere else."
+
+    def __init__(self, copy: _RowsStep) -> None:
+        super().__init__(id=copy.id, phase=copy.phase, title=copy.title)
+        self.copy = copy
+
+    async def preview(self, context: Context) -> Preview:
+        """Return the copy's own preview."""
+        return await self.copy.preview(context)
+
+    async def apply(self, context: Context) -> None:
+        """Copy."""
+        await self.copy.apply(context)
+
+    async def verify(self, context: Context) -> Evidence:
+        """Verify the copy."""
+        return await self.copy.verify(context)
 
 
 def conflict_question(outcome: TableOutcome) -> Question:
@@ -245,14 +303,11 @@ class CopyRows(_RowsStep):
 
 async def _digest(source: Side, target: Side, move: TableMove) -> str:
     from tekup_migrate.postgres.digest import RowDigests
-    from tekup_migrate.postgres.keys import KeyRange
     from tekup_migrate.postgres.reconcile import read_pair
 
     pair = await read_pair(source, target, move)
-    digests = RowDigests(pair.target, pair.names, pair.key)
     async with target.connection() as connection:
-        found = await digests.buckets(connection, KeyRange(), 1)
-    return str(next(iter(found.values()), ""))
+        return str(await RowDigests(pair.target, pair.names, pair.key).whole(connection))
 
 
 class FinalPass(_RowsStep):
@@ -274,102 +329,33 @@ class FinalPass(_RowsStep):
         context.memory.forget(f"{self.id}:sent")
 
     async def verify(self, context: Context) -> Evidence:
-        """Compare both sides, reading only."""
+        """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""
         evidence = rows_evidence(await compare(context, self.moves(context)))
-        return msgspec.structs.replace(evidence, figures=sent_figures(context, self.id))
-
-
-class RowsKept(Observation):
-    """Compares the rows once more, days after the cut-over: nothing that the source has may be missing."""
-
-    why = "Queries return correct data only while the rows are there: every row of the source is looked for again."
-
-    def __init__(self, plan: Plan, phase: Phase) -> None:
-        super().__init__(id=f"{phase.id}.rows", phase=phase.id, title="Compare the moved rows once more")
-
-    def looks_at(self, context: Context) -> tuple[str, ...]:
-        """Name the tables."""
-        return tuple(f"every row of {move.target} against the source" for move in context.plan.moves)
-
-    def target(self, context: Context) -> str:
-        """Return both databases' labels."""
-        plan = context.plan
-        return f"{label_of(context, plan.project_id('source'))} and {label_of(context, plan.project_id('target'))}"
-
-    async def verify(self, context: Context) -> Evidence:
-        """Compare; what the live target gained or changed since is its own business."""
-        return live_evidence(await compare(context, context.plan.moves))
-
-
-class LateWrites(RowsKept):
-    """Looks for rows that somebody wrote to the source after the cut-over."""
-
-    why = "Something forgotten may still write to the old project. Its rows would be lost when that is deleted."
-
-    def __init__(self, plan: Plan, phase: Phase) -> None:
-        Observation.__init__(
-            self, id=f"{phase.id}.late", phase=phase.id, title="Look for rows written to the source since"
+        orphans, facts = await _prove_foreign_keys(context, self.moves(context))
+        verdict = Verdict.DIFFERS if orphans else evidence.verdict
+        summary = f"{orphans} rows refer to rows that are not there" if orphans else evidence.summary
+        return msgspec.structs.replace(
+            evidence,
+            verdict=verdict,
+            summary=summary,
+            facts=(*evidence.facts, *facts),
+            figures=sent_figures(context, self.id),
         )
 
 
-async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome, ...]:
-    """Compare the moves' tables row by row, reading only, as of one moment of the source."""
-    from tekup_migrate.postgres.outcome import Policy
-    from tekup_migrate.postgres.reconcile import reconcile
+async def _prove_foreign_keys(context: Context, moves: Sequence[Move]) -> tuple[int, tuple[str, ...]]:
+    """Count the orphans on the target: its triggers, which look after foreign keys, may have slept during the copy."""
+    from tekup_migrate.postgres.foreign_keys import prove_foreign_keys
+    from tekup_migrate.postgres.quoting import Relation
 
-    async with both_sides(context) as (source, target), source.snapshot():
-        async with source.connection() as connection:
-            found = await table_moves(connection, moves)
-        return tuple(
-            [
-                await reconcile(
-                    source, target, move, write=False, policy=Policy.REFUSE, emit=context.listen, gate=context.gate
-                )
-                for move in found
-            ]
-        )
-
-
-def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
-    """Return the evidence of a comparison in which both sides must be equal."""
-    facts: list[str] = []
-    for outcome in outcomes:
-        tally = outcome.tally
-        facts.append(
-            f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source,"
-            f" {tally.target.rows:,} at the target, {outcome.verdict.value}"
-        )
-        facts += [f"  {sample}" for sample in outcome.samples]
-    rows = sum(outcome.tally.source.rows for outcome in outcomes)
-    bad = [outcome.move.target.name for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
-    verdicts = {outcome.verdict for outcome in outcomes}
-    worst = next((v for v in (Verdict.DIFFERS, Verdict.UNVERIFIED) if v in verdicts), Verdict.PASSED)
-    return Evidence(
-        verdict=worst if outcomes else Verdict.UNVERIFIED,
-        summary=f"{rows:,} rows in {len(outcomes)} tables are equal" if not bad else f"{', '.join(bad)}: not equal",
-        facts=tuple(facts),
+    async with connected(context, context.plan.project_id("target")) as connection:
+        proofs = await prove_foreign_keys(connection, [Relation(SCHEMA, move.target) for move in moves])
+    facts = tuple(
+        f"foreign key {proof.key.name}: "
+        + ("every row has its parent" if proof.holds else f"{proof.orphans} orphans, such as {', '.join(proof.sample)}")
+        for proof in proofs
     )
-
-
-def live_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
-    """Return the evidence of a comparison after the cut-over, when the target has a life of its own.
-
-    Rows only on the target are new ones. Rows only on the source, or different there, may be late writes.
-    """
-    missing = sum(outcome.tally.only_source for outcome in outcomes)
-    changed = sum(outcome.tally.changed for outcome in outcomes)
-    new = sum(outcome.tally.only_target for outcome in outcomes)
-    rows = sum(outcome.tally.source.rows for outcome in outcomes)
-    evidence = rows_evidence(outcomes)
-    if any(outcome.verdict is Verdict.UNVERIFIED for outcome in outcomes):
-        return evidence
-    good = not missing and not changed
-    summary = f"all {rows:,} rows of the source are at the target unchanged, {new:,} new ones there"
-    if not good:
-        summary = f"{missing:,} rows are only at the source, {changed:,} differ"
-    return Evidence(
-        verdict=Verdict.PASSED if good and outcomes else Verdict.DIFFERS, summary=summary, facts=evidence.facts
-    )
+    return sum(proof.orphans for proof in proofs), facts
 
 
 def remember_sent(context: Context, step: str, outcomes: Sequence[TableOutcome]) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-
 from tekup_migrate.steps import DiffLine
 
 
 def text_diff(before: bytes, after: bytes) -> tuple[DiffLine, ...]:
     """Return two versions of a document as a diff with three lines of context."""
+    import difflib
+
     old, new = (text.decode("utf-8", "replace").splitlines() for text in (before, after))
     lines: list[DiffLine] = []
     for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(3):

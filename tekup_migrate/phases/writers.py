@@ -11,7 +11,9 @@ from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Manual, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
-    from tekup_migrate.postgres.writes import Client, Written
+    import asyncpg
+
+    from tekup_migrate.postgres.activity import Sessions, Writes
 
 
 class StopWriters(Step):
@@ -31,11 +33,9 @@ class StopWriters(Step):
 
     async def preview(self, context: Context) -> Preview:
         """Say what to stop, and who is connected."""
-        from tekup_migrate.postgres.writes import clients
-
         writers = context.plan.apps[self.app].writers
         async with connected(context, context.plan.project_id("source")) as connection:
-            found = await clients(connection)
+            found = await _others(connection)
         return Preview(
             title=self.title,
             target=label_of(context, context.plan.project_id("source")),
@@ -78,14 +78,21 @@ class StopWriters(Step):
             facts=tuple(f"Connected: {client}" for client in found),
         )
 
-    async def _look(self, context: Context) -> tuple[tuple[Client, ...], tuple[Written, ...]]:
-        from tekup_migrate.postgres.writes import clients, watch_writes
+    async def _look(self, context: Context) -> tuple[tuple[Sessions, ...], tuple[Writes, ...]]:
+        from tekup_migrate.postgres.activity import watch_writes
 
         async with connected(context, context.plan.project_id("source")) as connection:
             moves = await table_moves(connection, context.plan.moves_of(self.app))
             written = await watch_writes(connection, [move.source for move in moves])
-            return await clients(connection), written
+            return await _others(connection), written
 
 
-def _line(written: Written) -> str:
-    return f"{written.relation}: {written.rows} rows written while it was watched"
+def _line(written: Writes) -> str:
+    return f"{written.table}: {written.total} rows written while it was watched"
+
+
+async def _others(connection: asyncpg.Connection) -> tuple[Sessions, ...]:
+    """Return who is connected besides us, backups' and comparisons' connections included."""
+    from tekup_migrate.postgres.activity import connected as sessions
+
+    return tuple(each for each in await sessions(connection) if each.application != "tekup-migrate")

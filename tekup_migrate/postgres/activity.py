@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from tekup_migrate.postgres.quoting import Relation
 
 if TYPE_CHECKING:
     import asyncpg
+
+WATCH_SECONDS = 2.5
+"""Long enough for a busy session to hand in its counts, which it does at most once a second."""
 
 _SESSIONS = """
     SELECT coalesce(nullif(a.application_name, ''), '(no name)') AS application, a.usename::text AS user,
@@ -52,6 +56,9 @@ class Sessions(Struct, frozen=True, kw_only=True):
     active: int
     idle_in_transaction: int
     longest_transaction: float
+
+    def __str__(self) -> str:
+        return f"{self.application} as {self.user}: {self.sessions} connections"
 
 
 class Writes(Struct, frozen=True, kw_only=True):
@@ -113,6 +120,16 @@ def written_between(earlier: Iterable[Writes], later: Iterable[Writes]) -> tuple
         if change.total:
             found.append(change)
     return tuple(found)
+
+
+async def watch_writes(
+    connection: asyncpg.Connection, tables: Iterable[Relation], *, seconds: float = WATCH_SECONDS
+) -> tuple[Writes, ...]:
+    """Watch tables for a while, and return what was written to them meanwhile."""
+    wanted = tuple(tables)
+    before = await writes(connection, wanted)
+    await asyncio.sleep(seconds)
+    return written_between(before, await writes(connection, wanted))
 
 
 async def writing_now(connection: asyncpg.Connection, tables: Iterable[Relation]) -> tuple[str, ...]:

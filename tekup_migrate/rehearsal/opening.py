@@ -14,6 +14,7 @@ from tekup_migrate.events import Listener, OutputLine
 from tekup_migrate.plan import Plan
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.stagehand import Stagehand
+from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.rehearsal.world import DEFAULT_ROWS, World, make_world
 from tekup_migrate.rehearsal.writer import running_writers
 from tekup_migrate.secret_source import PASSWORD, SecretSource
@@ -65,6 +66,7 @@ def _surroundings(world: World) -> Surroundings:
         ),
         redactor=redactor,
         environment=environment,
+        throw_away=throw_away_server,
         rehearsal=True,
     )
 

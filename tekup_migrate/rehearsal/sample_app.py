@@ -200,8 +200,9 @@ def main(arguments: list[str] | None = None) -> int:
     folder: Path = options.config.resolve().parent
     try:
         if options.worker and config.worker is not None:
-            return asyncio.run(run_until_told(work(config.worker, read_environment(folder / config.worker.env))))
-        environment = read_environment(folder / config.env)
+            environment = read_environment(folder / config.worker.env, config.database_key)
+            return asyncio.run(run_until_told(work(config.worker, environment)))
+        environment = read_environment(folder / config.env, config.database_key)
         return asyncio.run(run_until_told((check if options.check else serve)(config, environment)))
     except (OSError, LookupError) as error:
         print(f"{config.application_name} cannot start: {error}", file=sys.stderr)  # noqa: T201

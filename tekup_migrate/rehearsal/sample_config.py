@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+DATABASE_KEY = "DATABASE_URL"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -37,6 +38,7 @@ class SampleConfig(Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         application_name: how its connections name themselves.
         env: its env file, relative to the configuration.
+        database_key: the key of the env files that holds the database's URL.
         routes: path to query; ``$1`` is the request's ``q``, and the rows are answered as a JSON list.
         pages: path to HTML.
         pool: how many connections it holds at most.
@@ -44,6 +46,7 @@ class SampleConfig(Struct, frozen=True, forbid_unknown_fields=True):
 
     application_name: str
     env: str
+    database_key: str = DATABASE_KEY
     routes: dict[str, str] = {}
     pages: dict[str, str] = {}
     pool: int = 3
@@ -56,6 +59,7 @@ class Environment:
     """What the env file says; it wins over the process's own environment, which may name a real database."""
 
     values: Mapping[str, str]
+    database_key: str = DATABASE_KEY
 
     @property
     def database_url(self) -> str:
@@ -64,9 +68,9 @@ class Environment:
         Raises:
             LookupError: the file names none, or one that is not on this machine: a sample stays here.
         """
-        url = self.values.get("DATABASE_URL", "")
+        url = self.values.get(self.database_key, "")
         if urlsplit(url).hostname not in LOOPBACK_HOSTS:
-            raise LookupError("DATABASE_URL names no database on this machine")
+            raise LookupError(f"{self.database_key} names no database on this machine")
         return url
 
     @property
@@ -80,9 +84,9 @@ def read_config(path: Path) -> SampleConfig:
     return msgspec.toml.decode(path.read_bytes(), type=SampleConfig)
 
 
-def read_environment(path: Path) -> Environment:
+def read_environment(path: Path, database_key: str = DATABASE_KEY) -> Environment:
     """Read an env file the way the app's own runtime would."""
     from dotenv import dotenv_values
 
     found = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
-    return Environment({key: value for key, value in found.items() if value is not None})
+    return Environment({key: value for key, value in found.items() if value is not None}, database_key)

@@ -117,6 +117,18 @@ def _iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
+def require_writable(path: Path) -> None:
+    """Raise a ``MigrationError`` now where ``write_report`` would fail at the end; leaves nothing behind."""
+    try:
+        existed = path.exists()
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error, "Nothing was started or written.") from None
+
+
 def write_report(path: Path, text: str) -> None:
     """Write a report where the operator asked for it.
 
@@ -126,12 +138,16 @@ def write_report(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        raise MigrationError(
-            "The report cannot be written",
-            happened=f"{path}: {error.strerror or error}.",
-            unchanged="The run is as it was; its journal is kept.",
-            remedy="Name a file that can be written: `tekup-migrate report -o FILE`.",
-        ) from None
+        raise _unwritable(path, error, "The run is as it was; its journal is kept.") from None
+
+
+def _unwritable(path: Path, error: OSError, unchanged: str) -> MigrationError:
+    return MigrationError(
+        "The report cannot be written",
+        happened=f"{path}: {error.strerror or error}.",
+        unchanged=unchanged,
+        remedy="Name a file in a directory that exists and can be written to.",
+    )
 
 
 def to_json(report: Report) -> str:

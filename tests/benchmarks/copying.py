@@ -114,7 +114,7 @@ class Bench:
         began = time.monotonic()
         with self.dump(stdout=subprocess.PIPE) as dump:
             self.psql_from(dump.stdout)
-        self.measured.note("pg_dump | psql", time.monotonic() - began)
+        self.measured.note("pg_dump piped to psql", time.monotonic() - began)
 
     def raw_pipe(self) -> None:
         began = time.monotonic()
@@ -226,7 +226,7 @@ def report(bench: Bench) -> str:
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"{memory:.0f} GB, Postgres 16 → 18, {bench.rows} documents + {bench.rows} × 1536 vectors, "
-        f"{len(measured.seconds.get('ours', []))} rounds.",
+        f"{len(measured.seconds.get('ours', []))} rounds, load {psutil.getloadavg()[0]:.1f} at the end.",
         "",
         "| contender | median seconds | MB read from the source |",
         "| --- | --- | --- |",

@@ -22,6 +22,7 @@ from tekup_migrate.events import ChunkChanged, ChunkState, Listener, OutputLine,
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory
 from tekup_migrate.plan import Plan
+from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.runner import Runner
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import (
@@ -296,6 +297,7 @@ class Scenery:
             listen=listen,
             environment={},
             redactor=Redactor([Secret("hunter2", kind="password")]),
+            throw_away=throw_away_server,
             rehearsal=True,
         )
         runner = Runner(steps=self.steps, context=context, journal=journal)

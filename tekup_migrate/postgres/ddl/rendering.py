@@ -36,7 +36,7 @@ from tekup_migrate.postgres.ddl.tables import (
     table_settings,
 )
 from tekup_migrate.postgres.quoting import quote_ident, quote_idents, quote_literal
-from tekup_migrate.postgres.sql_text.tokens import canonical
+from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
 Identities = Mapping[tuple[str, str, str], Sequence]
 """Identity columns' sequences by schema, table and column."""
@@ -242,12 +242,23 @@ def _index(item: Index, naming: Naming, key: ObjectKey) -> list[str]:
 
 def _trigger(item: Trigger | Rule, naming: Naming, key: ObjectKey) -> list[str]:
     word = "TRIGGER" if isinstance(item, Trigger) else "RULE"
-    found = [naming.printed(item.definition)]
+    found = [_named(naming.printed(item.definition), word, key.name)]
     state = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(item.enabled)
     if state:
         table = f"{quote_ident(key.schema)}.{quote_ident(key.parent)}"
         found.append(f"ALTER TABLE {table} {state} {word} {quote_ident(key.name)}")
     return found
+
+
+def _named(text: str, word: str, name: str) -> str:
+    """Return a CREATE TRIGGER or CREATE RULE with another name: the first one after that word."""
+    found = tokens(text)
+    place = next(index for index, token in enumerate(found) if token.keyword == word)
+    place = next(index for index in range(place + 1, len(found)) if not found[index].silent)
+    parts = [token.text for token in found]
+    if found[place].name != name:
+        parts[place] = quote_ident(name)
+    return "".join(parts)
 
 
 def policy(item: RowPolicy, naming: Naming) -> str:

@@ -25,6 +25,8 @@ LARGEST_VECTOR_DIMENSIONS = 2_000
 LARGEST_HALFVEC_DIMENSIONS = 4_000
 PAGE_BYTES = 8_192
 SHARE_OF_MEMORY = 0.4
+SLOW_BUILD = 4
+"""How many times the memory an hnsw graph may be before it takes too long to build: it needs no tuning by the app."""
 
 _MEMORY = """
     SELECT (SELECT setting::int8 * 8192 FROM pg_settings WHERE name = 'shared_buffers') AS shared_buffers,
@@ -210,13 +212,13 @@ def _choose(column: VectorColumn, memory: ServerMemory, existing: Index | None) 
     needed = build_bytes(Method.HNSW, column, {"m": 16}, halfvec=halfvec)
     if existing and existing.method == "hnsw":
         return Method.HNSW, f"the source has an hnsw index, and it suits {rows}"
-    if needed <= memory.for_building:
+    if needed <= SLOW_BUILD * memory.for_building:
         instead = "; the source's ivfflat finds less unless every search sets ivfflat.probes" if existing else ""
         return (
             Method.HNSW,
-            f"with {rows} hnsw finds the most without any setting, and its graph fits the memory{instead}",
+            f"with {rows} hnsw finds the most without any setting of the app's{instead}",
         )
-    return Method.IVFFLAT, f"the hnsw graph of {rows} needs {needed >> 20} MB, more than the server should give it"
+    return Method.IVFFLAT, f"the hnsw graph of {rows} needs {needed >> 20} MB, far more than the server should give it"
 
 
 def _parameters(method: Method, column: VectorColumn, existing: Index | None) -> dict[str, int]:

@@ -167,6 +167,28 @@ async def test_everything_that_refers_to_a_renamed_type_or_function_follows(
         assert await here.fetchval("SELECT enum_range(NULL::public.source_type)::text") == "{x}"
 
 
+async def test_what_hangs_on_a_table_that_is_there_already_is_compared_on_its_own_and_can_be_renamed(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(source_database, SOURCE)
+    await run(source_database, "CREATE POLICY reads ON public.documents TO anon USING (body <> '')")
+    await run(target_database, SOURCE.replace("documents", "app_documents").replace("BEFORE UPDATE", "AFTER UPDATE"))
+    await run(target_database, "CREATE POLICY reads ON public.app_documents TO anon USING (true)")
+    plan = await planned(source_database, target_database)
+    assert item(plan, "documents").disposition is Disposition.EQUAL
+    assert {c.key.name for c in plan.conflicts} == {"touched", "reads"}
+    resolutions: dict[ObjectKey, Resolution] = {c.key: NewName(f'{c.key.name} "too"') for c in plan.conflicts}
+    plan = await planned(source_database, target_database, resolutions=resolutions)
+    assert not plan.conflicts
+    made = await applied(target_database, plan)
+    assert {entry.key.name for entry in made} == {'touched "too"', 'reads "too"', "match_documents"}
+    again = await planned(source_database, target_database, resolutions=resolutions)
+    assert (again.before, again.after, again.conflicts) == ((), (), ())
+    async with connected(target_database) as here:
+        await undo(here, made)
+        assert await here.fetchval("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 1
+
+
 async def test_the_operator_can_share_leave_behind_and_bring(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:

@@ -49,7 +49,8 @@ def index(method: str, options: str = "", subject: str = "embedding extensions.v
         (4_999, 4, Method.NONE),
         (5_000, 4, Method.HNSW),
         (100_000, 4, Method.HNSW),
-        (100_000, 1, Method.IVFFLAT),
+        (100_000, 1, Method.HNSW),
+        (100_000, 0.4, Method.IVFFLAT),
         (2_000_000, 4, Method.IVFFLAT),
     ],
 )
