@@ -10,9 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.journal import JOURNAL, Journal, State
+from tekup_migrate.secret_source import SEAL_VARIABLE
 from tests.commands import environment
 from tests.worlds import LIBRARY, OwnWorld, own_world
+
+# Without a keyring, what one process sealed can be opened by another one only with this.
+SEAL = {SEAL_VARIABLE: Seal.new_key("library").reveal()}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +37,7 @@ def start(world: OwnWorld, *more: str) -> subprocess.Popen[str]:
     arguments = ["--plan", str(world.plan_file), "--state", str(world.state), "rollback", *more]
     return subprocess.Popen(
         [sys.executable, "-m", "tekup_migrate", *arguments],
-        env=environment(world.variables),
+        env=environment({**world.variables, **SEAL}),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,7 +63,7 @@ def test_without_a_run_it_says_so(world: OwnWorld) -> None:
 
 def test_killed_in_the_middle_it_goes_on_where_it_was(world: OwnWorld) -> None:
     # Nobody attests here, so the run is skipped over its manual steps and still does all that can be undone.
-    world.run()
+    world.run(TEKUP_MIGRATE_SEAL_KEY=SEAL[SEAL_VARIABLE])
     process = start(world, "--unattended")
     assert process.stdout is not None
     for line in process.stdout:
@@ -81,7 +86,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(world: OwnWorld) -> None:
 
 
 def test_on_the_terminal_each_step_is_shown_and_a_small_letter_does_not_drop(world: OwnWorld) -> None:
-    world.run()
+    world.run(TEKUP_MIGRATE_SEAL_KEY=SEAL[SEAL_VARIABLE])
     answers = "n\n"
     ended = rollback(world, "--to", "wrap_up", typed=answers)
     assert ended.returncode == 1
