@@ -155,7 +155,9 @@ class Conductor:
         if self.stance is Stance.RUNNING:
             return "The run is going. p pauses it; then its steps can be rolled back."
         if self.stance is Stance.RESTING and self.sitting is not None:
-            return "" if Rollback.of(self.sitting.runner).outline() else "No step was carried out yet."
+            untouched = (StepState.WAITING, StepState.REVERTED)
+            some = any(status.state not in untouched for status in self._board.steps.values())
+            return "" if some else "No step was carried out yet."
         return self.why_not_start()
 
     def pause(self) -> None:

@@ -69,11 +69,3 @@ async def test_b_asks_how_far_and_takes_back_with_the_capital_letter(tmp_path: P
         await pilot.press("y")
         await until(pilot, lambda: isinstance(app.screen, FinalScreen))
         assert two.done
-
-
-async def test_b_before_the_first_step_says_that_there_is_nothing(tmp_path: Path) -> None:
-    app = Scenery(tmp_path, [ScriptedStep("look")]).app()
-    async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: isinstance(app.screen, HubScreen))
-        await pilot.press("b")
-        await until(pilot, lambda: "No step was carried out yet." in shown(pilot))

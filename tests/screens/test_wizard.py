@@ -246,7 +246,7 @@ async def test_what_cannot_be_done_now_stays_visible_and_says_why(tmp_path: Path
         await until(pilot, lambda: isinstance(app.screen, HubScreen))
         await until(pilot, lambda: "b Roll back" in shown(pilot))
         await pilot.press("b")
-        await until(pilot, lambda: "Rolling back is not built yet." in shown(pilot))
+        await until(pilot, lambda: "No step was carried out yet." in shown(pilot))
         await pilot.press("p")
         await until(pilot, lambda: "nothing to pause" in shown(pilot))
 
