@@ -73,6 +73,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--unattended", action="store_true", required=True, help="required: nobody will be asked")
     run.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
     run.set_defaults(command=_run)
+    back = commands.add_parser("rollback", help="take the latest run back, the last step first, asking for each")
+    back.add_argument(
+        "--to", default="", metavar="STEP_OR_PHASE", help="down to and including this one (default: all of it)"
+    )
+    back.add_argument("--unattended", action="store_true", help="ask nobody; loopback databases only")
+    back.set_defaults(command=_roll_back)
     return parser
 
 
@@ -164,6 +170,24 @@ def _unattended(
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _roll_back(plan: Plan, options: argparse.Namespace) -> int:
+    import asyncio
+    import getpass
+
+    from tekup_migrate.asking import TerminalOperator
+    from tekup_migrate.real import real_opening, require_loopback
+    from tekup_migrate.steps import Operator
+    from tekup_migrate.unattended import UnattendedOperator, take_back
+
+    operator: Operator = TerminalOperator(ask=input, ask_hidden=getpass.getpass, write=_say)
+    if options.unattended:
+        require_loopback(plan)
+        operator = UnattendedOperator()
+    _end_on_sigterm()
+    opening = real_opening(plan, _state(options), latest=True)
+    return asyncio.run(take_back(opening, operator, plan, _say, to=options.to))
 
 
 def _verify(plan: Plan, options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from tekup_migrate.report.document import Report, to_json, write_report
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Ending
 from tekup_migrate.sitting import Opening, Sitting
-from tekup_migrate.steps import Answer, Attestation, Preview, Question, Reply, SecretRequest, Step
+from tekup_migrate.steps import Answer, Attestation, Operator, Preview, Question, Reply, SecretRequest, Step
 
 PASSED, DIFFERS = 0, 1
 _ENDED = (StepState.DONE, StepState.SKIPPED, StepState.FAILED, StepState.PAUSED, StepState.REVERTED)
@@ -108,6 +108,24 @@ async def run_unattended(
     if outcome.error is not None:
         raise outcome.error
     return PASSED if good else DIFFERS
+
+
+async def take_back(
+    opening: Opening, operator: Operator, plan: Plan, write: Callable[[str], None], *, to: str = ""
+) -> int:
+    """List what a roll back of the latest run goes through, then do it; return 0 only when all was taken back.
+
+    Raises:
+        MigrationError: there is no run, it could not be opened, or the plan has no such step or phase.
+    """
+    titles = {step.id: step.title for step in steps_of(plan)}
+    async with opening(operator, StepPrinter(titles, write)) as sitting:
+        lines = [line for line in Rollback.of(sitting.runner).outline(to) if line.asks]
+        write(f"Run {sitting.run.id}: {len(lines)} steps to take back, in this order.")
+        for line in lines:
+            write(f"  {line.danger:<12} {line.id:<28} {line.title}: {line.note}")
+        write("")
+        return PASSED if await roll_back(sitting, write, to=to) else DIFFERS
 
 
 async def roll_back(sitting: Sitting, write: Callable[[str], None], *, to: str = "") -> bool:
