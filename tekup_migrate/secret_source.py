@@ -79,7 +79,12 @@ class SecretSource:
         value = self._environment.get(variable(project_id, kind))
         if value:
             return Secret(value, kind=kind, project=project.ref)
-        request = SecretRequest(kind=kind, project=f"{project.title} · {project.ref}", why=f"It is needed {why}.")
+        request = SecretRequest(
+            kind=kind,
+            project=f"{project.title} · {project.ref}",
+            why=f"It is needed {why}.",
+            kept_in=self._store.name,
+        )
         given = await self._operator.secret(request)
         if given is None:
             raise MigrationError(
