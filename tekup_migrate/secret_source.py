@@ -51,6 +51,11 @@ class SecretSource:
         """Return an API key of a project; see ``Secrets``."""
         return await self._secret(project_id, kind, "to write it into the apps' env files")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the store keeps the seal's key for later sittings."""
+        return self._store.lasting
+
     async def seal(self) -> Seal:
         """Return the seal; its key is made at first use and kept in the store."""
         held = self._held.get(("", SEAL_KEY))

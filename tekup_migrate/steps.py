@@ -257,6 +257,11 @@ class Secrets(Protocol):
         """
         ...
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the seal can still be opened in a later sitting."""
+        ...
+
     async def seal(self) -> Seal:
         """Return what seals the former contents of files, so that they are not kept in plaintext."""
         ...
