@@ -203,6 +203,7 @@ class WizardApp(App[int]):
         acts: dict[str, Callable[[], None]] = {
             "start": desk.conductor.start,
             "pause": desk.conductor.pause,
+            "rollback": desk.conductor.roll_back,
             "evidence": lambda: navigation.read(EvidenceScreen(desk)),
             "log": lambda: navigation.read(LogScreen(desk)),
             "phase": self._open_marked,

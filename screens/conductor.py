@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 from screens.board import Board
+from screens.retreat import AGAIN, KEEP, how_far, on_trouble
 from screens.wording import clock
-from tekup_migrate.errors import JournalError, MigrationError
+from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
 from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
+from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Ending, Outcome
 from tekup_migrate.sitting import Opening, Sitting
-from tekup_migrate.steps import Operator
+from tekup_migrate.steps import Operator, Question
 
 
 class Stance(Enum):
@@ -105,6 +107,7 @@ class Conductor:
         self._stage = stage
         self._report_file = report_file
         self._wish = asyncio.Event()
+        self._back = False
 
     async def conduct(self) -> None:
         """Open the sitting, carry out what is wished, and close it.
@@ -130,8 +133,9 @@ class Conductor:
         while not self.leaving:
             await self._wish.wait()
             self._wish.clear()
+            back, self._back = self._back, False
             if not self.leaving:
-                await self._advance(sitting)
+                await (self._retreat(sitting) if back else self._advance(sitting))
         self._stage.closing()
         self._write_report(sitting)
 
@@ -139,6 +143,20 @@ class Conductor:
         """Start the run, or let it go on from where it stands."""
         if not self.why_not_start():
             self._wish.set()
+
+    def roll_back(self) -> None:
+        """Ask how far to roll back, and do it."""
+        if not self.why_not_roll_back():
+            self._back = True
+            self._wish.set()
+
+    def why_not_roll_back(self) -> str:
+        """Return why nothing can be rolled back now, or an empty text."""
+        if self.stance is Stance.RUNNING:
+            return "The run is going. p pauses it; then its steps can be rolled back."
+        if self.stance is Stance.RESTING and self.sitting is not None:
+            return "" if Rollback.of(self.sitting.runner).outline() else "No step was carried out yet."
+        return self.why_not_start()
 
     def pause(self) -> None:
         """Ask the run to stop at its next edge."""
@@ -212,6 +230,32 @@ class Conductor:
                 return
         self._write_report(sitting)
         self._stage.finished()
+
+    async def _retreat(self, sitting: Sitting) -> None:
+        """Ask how far to go back, and take step by step back."""
+        rollback = Rollback.of(sitting.runner)
+        to = await self._choose(how_far(rollback.outline(), self._plan))
+        if to == KEEP:
+            return
+        self._stage.started()
+        while True:
+            self.stance = Stance.RUNNING
+            outcome = await rollback.run(to)
+            self.stance = Stance.RESTING
+            self.refresh()
+            if outcome.error is None or self.leaving or await self._choose(on_trouble(outcome.error)) != AGAIN:
+                break
+        if outcome.ending is Ending.FINISHED:
+            left = f" Left as they are: {', '.join(outcome.left)}." if outcome.left else ""
+            self._stage.rested(f"Taken back.{left} The run can go forward again from here.")
+        else:
+            self._stage.stopped(outcome)
+
+    async def _choose(self, question: Question) -> str:
+        try:
+            return await self._operator.choose(question)
+        except PauseRequested:
+            return KEEP
 
     def _write_report(self, sitting: Sitting) -> None:
         if self._report_file is not None:

@@ -65,7 +65,7 @@ class Desk:
         reasons = {
             "start": conductor.why_not_start,
             "pause": conductor.why_not_pause,
-            "rollback": _no_rollback,
+            "rollback": conductor.why_not_roll_back,
             "evidence": self._unless_open,
             "phase": self._unless_open,
             "hub": self._unless_open,
@@ -78,7 +78,3 @@ class Desk:
         if self.conductor.sitting is not None:
             return ""
         return "The run is still being opened." if self.conductor.stance is Stance.OPENING else "The run is closed."
-
-
-def _no_rollback() -> str:
-    return "Rolling back is not built yet. Each step says how it is undone in its dialog and in the plan."

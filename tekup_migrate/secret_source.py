@@ -13,6 +13,7 @@ from tekup_migrate.plan import Plan
 from tekup_migrate.steps import Operator, SecretRequest
 
 PASSWORD, SEAL_KEY = "password", "seal key"
+SEAL_VARIABLE = "TEKUP_MIGRATE_SEAL_KEY"
 
 Given = Mapping[tuple[str, str], Secret]
 """Secrets by project id and kind that are there from the start."""
@@ -57,10 +58,17 @@ class SecretSource:
         return self._store.lasting
 
     async def seal(self) -> Seal:
-        """Return the seal; its key is made at first use and kept in the store."""
+        """Return the seal; its key is in the store or the environment, or made at first use and kept in the store.
+
+        Where the store lasts only as long as the process, nothing sealed can be opened in a later one: give the
+        key in ``TEKUP_MIGRATE_SEAL_KEY`` there.
+        """
         held = self._held.get(("", SEAL_KEY))
         if held is None:
             held = await self._store.get(self._plan.id, SEAL_KEY)
+        value = self._environment.get(SEAL_VARIABLE)
+        if held is None and value:
+            held = Secret(value, kind=SEAL_KEY, project=self._plan.id)
         if held is None:
             held = Seal.new_key(self._plan.id)
             await self._store.set(self._plan.id, SEAL_KEY, held)

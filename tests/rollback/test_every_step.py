@@ -26,14 +26,13 @@ async def test_each_step_taken_back_by_itself_leaves_what_was_there_before_it(st
         await stage.forward(step)
         if step not in UNDOABLE:
             continue
-        after = await picture(stage.sitting)
         outcome = await stage.back(step)
         assert outcome.ending is Ending.FINISHED, outcome.error
         found = differences(earlier, await picture(stage.sitting))
         if found:
             wrong[step] = found
         await stage.forward(step)
-        earlier = after
+        earlier = await picture(stage.sitting)
     assert not wrong
     assert (await stage.back()).ending is Ending.FINISHED
     assert differences(stage.before, await picture(stage.sitting)) == []
