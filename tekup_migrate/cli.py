@@ -7,6 +7,7 @@ usage, 3 could not tell, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MigrationError as error:
         print(error, file=sys.stderr)
         return ERROR
+    except BrokenPipeError:
+        # Whoever read our output, such as `head`, has seen enough; the interpreter must not complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("Interrupted. What was done is in the journal; start again to resume.", file=sys.stderr)
         return INTERRUPTED

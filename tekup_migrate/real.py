@@ -11,7 +11,7 @@ from tekup_migrate.credentials.keyring_store import open_store
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.events import Listener, Ran
+from tekup_migrate.events import Listener
 from tekup_migrate.gate import Gate
 from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.plan import Plan
@@ -20,6 +20,7 @@ from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.secret_source import SecretSource
 from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
 from tekup_migrate.steps import Context, Evidence, Operator, Verdict
+from tekup_migrate.store_choice import choose_store
 from tekup_migrate.unattended import UnattendedOperator
 
 
@@ -31,11 +32,7 @@ def real_opening(plan: Plan, state: Path, *, latest: bool = False) -> Opening:
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
-        opened = await open_store()
-        if opened.trouble is not None:
-            held = f"secrets are held in {opened.store.name} and asked for again at the next"
-            listen(Ran(kind="note", text=f"{opened.trouble.title}: {held}."))
-        surroundings = _surroundings(plan, state, opened.store)
+        surroundings = _surroundings(plan, state, await choose_store(operator, listen, state))
         async with open_sitting(plan, surroundings, operator, listen, latest=latest) as sitting:
             yield sitting
 

@@ -52,6 +52,11 @@ class SecretSource:
         """Return an API key of a project; see ``Secrets``."""
         return await self._secret(project_id, kind, "to write it into the apps' env files")
 
+    @property
+    def lasting(self) -> bool:
+        """Whether the store keeps the seal's key for later sittings."""
+        return self._store.lasting
+
     async def seal(self) -> Seal:
         """Return the seal; its key is in the store or the environment, or made at first use and kept in the store.
 
@@ -87,7 +92,12 @@ class SecretSource:
         value = self._environment.get(variable(project_id, kind))
         if value:
             return Secret(value, kind=kind, project=project.ref)
-        request = SecretRequest(kind=kind, project=f"{project.title} · {project.ref}", why=f"It is needed {why}.")
+        request = SecretRequest(
+            kind=kind,
+            project=f"{project.title} · {project.ref}",
+            why=f"It is needed {why}.",
+            kept_in=self._store.name,
+        )
         given = await self._operator.secret(request)
         if given is None:
             raise MigrationError(

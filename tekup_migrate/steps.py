@@ -189,11 +189,12 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class SecretRequest(Struct, frozen=True, kw_only=True):
-    """A secret that is needed and not held: which kind, for which project, and why."""
+    """A secret that is needed and not held: which kind, for which project, why, and where it will be kept."""
 
     kind: str
     project: str
     why: str
+    kept_in: str
 
 
 class Attestation(Struct, frozen=True, kw_only=True):
@@ -254,6 +255,11 @@ class Secrets(Protocol):
         Raises:
             MigrationError: there is none, and the operator did not give one.
         """
+        ...
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the seal can still be opened in a later sitting."""
         ...
 
     async def seal(self) -> Seal:

@@ -88,6 +88,8 @@ class ScriptedOperator:
 class NoSecrets:
     """A source of secrets for steps that need none."""
 
+    lasting = False
+
     async def password(self, project_id: str) -> Secret:
         raise AssertionError(project_id)
 

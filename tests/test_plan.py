@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.errors import PlanError
+from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import BUILT_IN, read_plan
 
 
@@ -65,7 +66,6 @@ MISTAKES = {
     "not TOML": (r'^id = "tekup"', "id = tekup", "line 4"),
     "an id that is no id": (r'^id = "tekup"', 'id = "../up"', "id: found '../up'"),
     "a path out of the repository": (r'^path = "\.env"', 'path = "../.env"', "found '../.env'"),
-    "a criterion about no step": (r'"billy.encryption"', '"billy.encrypted"', "found 'billy.encrypted'"),
 }
 
 
@@ -91,6 +91,15 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path: Path, content: bytes | None
         path.write_bytes(content)
     with pytest.raises(PlanError, match="cannot be used"):
         read_plan(path)
+
+
+def test_a_criterion_about_no_step_names_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    text = BUILT_IN.read_text(encoding="utf-8")
+    path.write_text(text.replace('"billy.encryption"', '"billy.encrypted"'), encoding="utf-8")
+    with pytest.raises(PlanError) as raised:
+        steps_of(read_plan(path))
+    assert "at criteria[3].steps: found 'billy.encrypted'" in raised.value.happened
 
 
 def test_nothing_outside_the_plans_knows_the_built_in_names() -> None:

@@ -63,7 +63,8 @@ class SecretDialog(Dialog[Secret | None]):
     def compose_below(self) -> ComposeResult:
         """Lay out the masked line."""
         yield SecretInput()
-        yield Static("It is kept in memory and in the system's keyring, never in a file of this tool.", classes="muted")
+        kept = f"It is kept in {plain(self._request.kept_in)}, and nowhere else."
+        yield Static(Content(kept), classes="muted")
         yield Static(id="hint")
 
     def choices(self) -> Iterable[Widget]:

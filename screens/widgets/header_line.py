@@ -48,6 +48,9 @@ class HeaderLine(Vertical):
 
     def _clock(self) -> Content:
         board, plan = self._desk.board, self._desk.plan
+        if self._desk.conductor.stance is Stance.OPENING:
+            # Which sitting this is, only the journal knows.
+            return Content("")
         number, sitting = plan.sitting_of(board.phase.id)
         used = sum(board.seconds_of(phase) for phase in sitting.phases)
         style = "$text-warning" if used > sitting.hours * 3600 else "$foreground"

@@ -117,7 +117,7 @@ class ConnectionSampler:
         while True:
             try:
                 await self.sample()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
                 self._failure = str(error) or type(error).__name__
                 return
             await asyncio.sleep(interval)

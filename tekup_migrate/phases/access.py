@@ -86,7 +86,7 @@ async def clear_errors(context: Context, project_id: str) -> AsyncIterator[None]
 
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError) as error:
         raise MigrationError(
             f"{context.project(project_id).title} refused a statement or went away",
             happened=f"{url_of(context, project_id).label}: {error}.",

@@ -53,13 +53,18 @@ class RewriteEnv(Step):
             title=f"Rewrite {_files(len(changed))} in {app.title}",
             target=f"{app.directory} → {target.title} · {target.ref}",
             verb=f"Rewrite {_files(len(changed))}",
-            undo=self.undo_note,
+            undo=self._undo_note(context),
             actions=(
                 *warnings,
                 *nothing,
                 *(file_change(rewrite, redactor=context.redactor) for rewrite in changed),
             ),
         )
+
+    def _undo_note(self, context: Context) -> str:
+        if context.secrets.lasting:
+            return self.undo_note
+        return f"{self.undo_note} In this sitting only: no keyring or sealed file keeps the key to them."
 
     async def apply(self, context: Context) -> None:
         """Keep the former bytes sealed, then write."""

@@ -83,7 +83,14 @@ async def connect(
             command_timeout=None,
             server_settings={"application_name": application_name},
         )
-    except (OSError, ssl.SSLError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+    except (
+        OSError,
+        ssl.SSLError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        TimeoutError,
+    ) as error:
         raise await diagnose(error, url) from error
     try:
         await pin(connection, PINNED_SETTINGS | (settings or {}), where=url.label)

@@ -94,7 +94,7 @@ async def _read(source: asyncpg.Connection, query: str, pipe: _Pipe, form: Liter
 
     try:
         await source.copy_from_query(query, output=pipe.put, format=form)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         failed = SourceReadError(str(error))
         failed.__cause__ = error
         await pipe.end(failed)

@@ -80,7 +80,7 @@ async def reconcile(
     try:
         async with source.snapshot() as snapshot:
             return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise explain(error, move.target, KeyRange(), where="a server") from error
 
 
@@ -252,7 +252,13 @@ class _Reconcile:
                 async with self.source.connection() as source, self.target.connection() as target:
                     samples = MAX_SAMPLES - len(walk.samples)
                     return await walk.work.run(source, target, chunk, report, samples)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, SourceReadError, OSError) as error:
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                SourceReadError,
+                OSError,
+            ) as error:
                 state = sqlstate(error)
                 if state in RETRIED and attempt + 1 < _ATTEMPTS:
                     continue
@@ -287,7 +293,13 @@ class _Reconcile:
         try:
             async with self.source.connection() as source, self.target.connection() as target:
                 tallies = await walk.work.run_together(source, target, chunks)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, SourceReadError, OSError) as error:
+        except (
+            asyncpg.PostgresError,
+            asyncpg.InterfaceError,
+            asyncpg.InternalClientError,
+            SourceReadError,
+            OSError,
+        ) as error:
             raise explain(error, self.move.target, whole) from error
         for chunk, tally in zip(chunks, tallies, strict=True):
             self._reporter(chunk)(ChunkState.VERIFIED, tally.source.rows, tally.sent.bytes)

@@ -68,7 +68,7 @@ def sqlstate(error: BaseException) -> str:
 
 
 def explain(
-    error: asyncpg.PostgresError | asyncpg.InterfaceError | OSError | SourceReadError,
+    error: asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | SourceReadError,
     relation: Relation,
     part: KeyRange,
     *,

@@ -117,7 +117,7 @@ class Writer:
                     await connection.execute(self.mode.wake)
             except BaseException:
                 # Where even this fails, the connection is dropped, and the server rolls back.
-                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
                     await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")

@@ -149,16 +149,20 @@ class Terminal:
         os.close(self._master)
         return self._child.wait(seconds)
 
+    def kill(self) -> None:
+        """End the program at once, if it still runs."""
+        if self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+
     def close(self) -> int:
         """Wait for the program to end, and end it when it does not."""
         until = time.monotonic() + 30
         while self._child.poll() is None and time.monotonic() < until:
             self.text(0.2)
-        if self._child.poll() is None:
-            self._child.kill()
-        code = self._child.wait()
+        self.kill()
         os.close(self._master)
-        return code
+        return self._child.wait()
 
 
 def wanted_key(shown: str) -> str:
@@ -181,10 +185,13 @@ def close_the_window_on_a_rehearsal(folder: Path) -> None:
     terminal = Terminal(
         [sys.executable, "-m", "tekup_migrate", "rehearse", "--rows", "20", "--dir", str(folder)], columns=120, lines=40
     )
-    until = time.monotonic() + 90
-    while "Phases and steps" not in (shown := terminal.text(0.3)):
-        assert time.monotonic() < until, shown
-    assert terminal.vanish(60.0) != 0
+    try:
+        until = time.monotonic() + 90
+        while "Phases and steps" not in (shown := terminal.text(0.3)):
+            assert time.monotonic() < until, shown
+        assert terminal.vanish(60.0) != 0
+    finally:
+        terminal.kill()
     while folder.exists():
         assert time.monotonic() < until + 60, list(folder.iterdir())
         time.sleep(0.2)
