@@ -197,7 +197,9 @@ class SecretStep(ScriptedStep):
     answer: Secret | None = None
 
     async def work(self, context: Context) -> None:
-        request = SecretRequest(kind="database password", project="old", why="To connect to the old project.", kept_in="memory")
+        request = SecretRequest(
+            kind="database password", project="old", why="To connect to the old project.", kept_in="memory"
+        )
         self.answer = await context.operator.secret(request)
 
 
