@@ -20,7 +20,7 @@ from tests.worlds import LIBRARY, OwnWorld, own_world
 SEAL = {SEAL_VARIABLE: Seal.new_key("library").reveal()}
 
 # The first question on a terminal without a keyring: where secrets are kept.
-IN_MEMORY = "1\n"
+IN_MEMORY = "2\n"
 
 
 @pytest.fixture(scope="module")
