@@ -19,6 +19,9 @@ from tests.worlds import LIBRARY, OwnWorld, own_world
 # Without a keyring, what one process sealed can be opened by another one only with this.
 SEAL = {SEAL_VARIABLE: Seal.new_key("library").reveal()}
 
+# The first question on a terminal without a keyring: where secrets are kept.
+IN_MEMORY = "2\n"
+
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[OwnWorld]:
@@ -29,7 +32,7 @@ def world() -> Iterator[OwnWorld]:
 def rollback(world: OwnWorld, *more: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command to its end."""
     process = start(world, *more)
-    out, err = process.communicate(typed, timeout=150)
+    out, err = process.communicate(IN_MEMORY + typed, timeout=150)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
