@@ -34,7 +34,8 @@ class FinalScreen(FramedScreen):
 
     def on_mount(self) -> None:
         """Put the focus on the criteria, so that arrow keys scroll them."""
-        self.query_one("#criteria").focus()
+        # A query, because a screen can be mounted and taken down in one breath at the end of a run.
+        self.query("#criteria").focus()
         self._seen: object = None
 
     def paint_centre(self) -> None:
