@@ -211,19 +211,15 @@ class Operator(Protocol):
 
     async def confirm(self, step: Step, preview: Preview) -> Reply:
         """Let the step go ahead as previewed, skip it with a reason, or decline for now."""
-        ...
 
     async def choose(self, question: Question) -> str:
         """Return the id of the chosen option."""
-        ...
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Return the secret, or None when the operator does not have it now."""
-        ...
 
     async def attest(self, request: Attestation) -> Reply:
         """Say that the manual work is done, skip it with a reason, or decline for now."""
-        ...
 
 
 class SkippedError(Exception):
@@ -247,7 +243,6 @@ class Secrets(Protocol):
         Raises:
             MigrationError: there is none, and the operator did not give one.
         """
-        ...
 
     async def key(self, project_id: str, kind: str) -> Secret:
         """Return an API key of a project: ``anon key`` or ``service key``.
@@ -255,16 +250,13 @@ class Secrets(Protocol):
         Raises:
             MigrationError: there is none, and the operator did not give one.
         """
-        ...
 
     @property
     def lasting(self) -> bool:
         """Whether the seal can still be opened in a later sitting."""
-        ...
 
     async def seal(self) -> Seal:
         """Return what seals the former contents of files, so that they are not kept in plaintext."""
-        ...
 
 
 class Memory(Protocol):
@@ -272,15 +264,12 @@ class Memory(Protocol):
 
     def remember(self, key: str, value: bytes) -> None:
         """Keep ``value`` durably under ``key``; on disk when this returns."""
-        ...
 
     def recall(self, key: str) -> bytes | None:
         """Return what was kept under ``key``, or None."""
-        ...
 
     def forget(self, key: str) -> None:
         """Keep nothing under ``key`` any more: what it told of has been taken back."""
-        ...
 
 
 class ThrowAwayServers(Protocol):
@@ -288,7 +277,6 @@ class ThrowAwayServers(Protocol):
 
     def __call__(self, major: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
         """Start one of a major version; the block gets its superuser's URL, without a password, and the password."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -145,10 +145,8 @@ def recommend(
         method: the operator's own choice, where there is one.
     """
     existing = next((index for index in source_indexes if covers(index, column.column)), None)
-    if existing:
-        # ivfflat's default operator class is l2's, and the server does not print a default.
-        metric = metric_of(existing.definition) or "l2"
-    metric = metric or "cosine"
+    # ivfflat's default operator class is l2's, and the server does not print a default.
+    metric = (metric_of(existing.definition) or "l2") if existing else metric or "cosine"
     chosen, reason = _choose(column, memory, existing)
     if method is not None and method is not chosen:
         chosen, reason = method, f"chosen by the operator instead of {chosen.value} ({reason})"
