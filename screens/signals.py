@@ -26,6 +26,7 @@ def on_end_signals(act: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def hung_up() -> None:
+        """Act, and end the process should that not come to its end."""
         # Painting to a terminal that is gone can block for ever, and nobody is there to notice.
         limit = threading.Timer(GRACE_SECONDS, os._exit, [_ENDED_BY_HANG_UP])
         limit.daemon = True

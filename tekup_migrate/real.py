@@ -32,6 +32,7 @@ def real_opening(plan: Plan, state: Path, *, latest: bool = False) -> Opening:
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
+        """Open the sitting, with its secrets kept where the operator chose."""
         surroundings = _surroundings(plan, state, await choose_store(operator, listen, state))
         async with open_sitting(plan, surroundings, operator, listen, latest=latest) as sitting:
             yield sitting
@@ -44,6 +45,7 @@ def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundin
     environment = dict(os.environ)
 
     def secrets(operator: Operator) -> SecretSource:
+        """Return the source of secrets that asks this operator for what nobody has given."""
         return SecretSource(
             plan=plan, operator=operator, store=store, redactor=redactor, environment=environment, given={}
         )

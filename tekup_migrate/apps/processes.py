@@ -52,12 +52,15 @@ class _Output(asyncio.SubprocessProtocol):
         self.exited = asyncio.Event()
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002, RUF100
+        """Keep what the child printed."""
         self.chunks.put_nowait(data)
 
     def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002, RUF100
+        """Mark the end of what the child prints."""
         self.chunks.put_nowait(None)
 
     def process_exited(self) -> None:
+        """Wake whoever waits for the child."""
         self.exited.set()
 
 

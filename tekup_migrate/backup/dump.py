@@ -169,6 +169,7 @@ class _Dump:
 
     @property
     def where(self) -> str:
+        """What is dumped, as messages name it."""
         return self.request.url.label
 
     async def run(self, connection: asyncpg.Connection) -> tuple[TableContent, ...]:
@@ -192,6 +193,7 @@ class _Dump:
             self.listen(Ran(kind="command", text=" ".join(argv), where=self.where))
 
             def on_line(line: str) -> None:
+                """Read pg_dump's progress, and pass on what it complains of."""
                 progress.on_line(line)
                 if "error:" in line or "warning:" in line:
                     self.listen(OutputLine(line))

@@ -98,6 +98,7 @@ class _Reader:
         self._entry = ""
 
     def on_line(self, line: str) -> None:
+        """Take in one line."""
         if match := _ENTRY.match(line):
             self._entry = match["rest"]
         elif match := _ERROR.match(line):

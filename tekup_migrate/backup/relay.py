@@ -124,6 +124,7 @@ async def running_relay(host: str, port: int, context: ssl.SSLContext) -> AsyncI
     carried: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carry one connection in a task of its own, which the end of the block cancels."""
         task = asyncio.ensure_future(relay.serve(reader, writer))
         carried.add(task)
         task.add_done_callback(carried.discard)

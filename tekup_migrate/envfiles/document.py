@@ -193,12 +193,14 @@ class _Cursor:
         return self._line
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Step over what ``pattern`` matches here, and return it; None, and no step, where it does not match."""
         match = pattern.match(self.text, self.position)
         if match:
             self.position = match.end()
         return match
 
     def peek(self) -> str:
+        """Return the character at the position; empty at the end of the text."""
         return self.text[self.position : self.position + 1]
 
 

@@ -112,6 +112,7 @@ def replace_bytes(path: Path, content: bytes, *, mode: int | None = None, intend
     """
 
     def check(temporary: Path) -> None:
+        """Refuse a file, before it takes its place, that would be read otherwise than intended."""
         if intended is not None:
             _check_values(path, temporary.read_bytes(), intended)
 

@@ -141,6 +141,7 @@ class _SchemaStep(Step):
         before = self._created(context)
 
         def record(made: tuple[Created, ...]) -> None:
+            """Note what is about to be committed, so that a kill right after it finds its own."""
             known = {entry.key for entry in made}
             kept = [*(entry for entry in before if entry.key not in known), *made]
             context.memory.remember(self.id, msgspec.json.encode(kept))

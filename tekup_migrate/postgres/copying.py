@@ -39,10 +39,12 @@ class _Pipe:
         self.bytes = 0
 
     async def put(self, buffer: bytes) -> None:
+        """Hand a buffer over; waits while the writing half is behind."""
         self.bytes += len(buffer)
         await self._queue.put(buffer)
 
     async def end(self, error: SourceReadError | None) -> None:
+        """Say that nothing more comes: all is read, or reading ended with ``error``."""
         await self._queue.put(error)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -307,6 +307,7 @@ class _Reconcile:
 
     def _reporter(self, chunk: Chunk) -> Report:
         def report(state: ChunkState, rows: int, sent: int) -> None:
+            """Tell the listener how far this chunk is."""
             table = self.move.target.name
             self.emit(ChunkChanged(table=table, index=chunk.index, state=state, rows=rows, bytes=sent))
 

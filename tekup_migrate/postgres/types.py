@@ -171,6 +171,7 @@ async def read_types(connection: asyncpg.Connection, oids: Iterable[int]) -> dic
     made: dict[int, PgType] = {}
 
     def make(oid: int) -> PgType:
+        """Return one type, its parts made first and each of them once."""
         if oid not in made:
             row = rows[oid]
             singles = [row["base"], row["element"] if row["is_array"] else 0, row["subtype"]]

@@ -37,6 +37,7 @@ def rehearsal_opening(
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
+        """Make the sample world and open a sitting on it."""
         async with rehearsal_directory(directory, keep=keep) as place, AsyncExitStack() as stack:
             listen(OutputLine("Starting two database servers and making sample repositories …"))
             world = await make_world(plan, templates, place, stack, rows=rows)

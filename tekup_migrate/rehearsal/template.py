@@ -22,6 +22,7 @@ def fill_in(content: bytes, lookup: Lookup, *, source: Path) -> bytes:
     """
 
     def replace(found: re.Match[bytes]) -> bytes:
+        """Return the value of one placeholder."""
         name = found.group(1).decode("utf-8")
         try:
             return lookup(name).encode("utf-8")

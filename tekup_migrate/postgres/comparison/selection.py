@@ -66,6 +66,7 @@ class _Selecting:
         self.found = Selection()
 
     def run(self) -> Selection:
+        """Add what the moved tables need and own, until nothing new comes in."""
         for table in self.tables:
             self._take(table.key, Tie.MOVED)
         before = -1

@@ -120,6 +120,7 @@ class _Planning:
         self.needs = creation_needs(self.objects, source.needs)
 
     def plan(self) -> TransplantPlan:
+        """Put the statements into their order: before the rows, after them, and the vector indexes."""
         carried = self.comparison.with_disposition(Disposition.MOVES, Disposition.EQUAL)
         indexes = (self.source.get(item.key, Index) for item in carried)
         vectors = [index for index in indexes if index is not None and index.finds_vectors]
