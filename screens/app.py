@@ -37,8 +37,8 @@ from screens.terminal import TerminalSigns
 from screens.wording import one_line
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
-from tekup_migrate.runner import Outcome
 from tekup_migrate.sitting import Opening
+from tekup_migrate.walk import Outcome
 
 T = TypeVar("T")
 

@@ -21,9 +21,9 @@ from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
 from tekup_migrate.rollback import Rollback
-from tekup_migrate.runner import Ending, Outcome
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import Operator, Question
+from tekup_migrate.walk import Ending, Outcome
 
 
 class Stance(Enum):

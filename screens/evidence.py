@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
+from collections.abc import Mapping
+
 from textual.content import Content
-from textual.widgets import Static
 
 from screens import marks
+from screens.account import AccountScreen
 from screens.commands import BACK, HELP, LOG, PAUSE, QUIT
-from screens.framed import FramedScreen
 from screens.wording import amount, lasted, one_line, plain
 from tekup_migrate.journal import Entry
 from tekup_migrate.runner import StepStatus
 
 
-class EvidenceScreen(FramedScreen):
+class EvidenceScreen(AccountScreen):
     """The full list, read from the journal."""
 
     CSS_PATH = "evidence.tcss"
     COMMANDS_SHOWN = (BACK, PAUSE, LOG, HELP, QUIT)
     IS_READER = True
+    PANEL = "evidence"
+    HEADING = "Evidence"
 
-    def compose_centre(self) -> ComposeResult:
-        """One scrolled text."""
-        with VerticalScroll(id="evidence") as panel:
-            panel.border_title = "Evidence"
-            yield Static(id="evidence-text")
-
-    def on_mount(self) -> None:
-        """Put the focus on the text, so that arrow keys scroll it."""
-        self.query_one("#evidence").focus()
-        self._seen: object = None
-
-    def paint_centre(self) -> None:
-        """Show the journal's account anew when something happened."""
-        board = self.desk.board
-        seen = (board.current, board.status, len(board.left()))
-        if seen == self._seen or (latest := self.desk.latest()) is None:
-            return
-        self._seen = seen
+    def account(self, latest: Mapping[str, Entry]) -> Content:
+        """Return every step's verdict, findings and figures."""
         steps = self.desk.board.steps.values()
         parts = [_account(status, latest[status.id]) for status in steps if status.id in latest]
         nothing = Content.styled("Nothing is proved yet. Evidence appears here as steps end.", "dim")
-        self.query_one("#evidence-text", Static).update(Content("\n\n").join(parts) if parts else nothing)
+        return Content("\n\n").join(parts) if parts else nothing
 
 
 def _account(status: StepStatus, entry: Entry) -> Content:

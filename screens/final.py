@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
 from screens import marks
+from screens.account import AccountScreen
 from screens.commands import EVIDENCE, HELP, HUB, LOG, QUIT
-from screens.framed import FramedScreen
 from screens.wording import lasted, one_line, plain
+from tekup_migrate.journal import Entry
 from tekup_migrate.report.criteria import judge
 from tekup_migrate.steps import Verdict
 
@@ -18,34 +20,25 @@ _INDENT = " " * (marks.WORD_CELLS + 6)
 _GOOD = (Verdict.PASSED, Verdict.ATTESTED)
 
 
-class FinalScreen(FramedScreen):
+class FinalScreen(AccountScreen):
     """What was wanted, and whether it is so."""
 
     CSS_PATH = "final.tcss"
     COMMANDS_SHOWN = (HUB, EVIDENCE, LOG, HELP, QUIT)
     HAS_RAIL = False
+    PANEL = "criteria"
+    HEADING = "Success criteria"
 
     def compose_centre(self) -> ComposeResult:
         """Lay out the criteria and the places of the reports."""
-        with VerticalScroll(id="criteria") as panel:
-            panel.border_title = "Success criteria"
-            yield Static(id="criteria-text")
+        yield from super().compose_centre()
         yield Static(id="reports")
 
-    def on_mount(self) -> None:
-        """Put the focus on the criteria, so that arrow keys scroll them."""
-        # A query, because a screen can be mounted and taken down in one breath at the end of a run.
-        self.query("#criteria").focus()
-        self._seen: object = None
-
-    def paint_centre(self) -> None:
-        """Judge the criteria anew when something happened."""
-        board = self.desk.board
-        seen = (board.current, board.status, len(board.left()))
-        if seen == self._seen or (latest := self.desk.latest()) is None:
-            return
-        self._seen = seen
+    def account(self, latest: Mapping[str, Entry]) -> Content:
+        """Judge the criteria anew, and say how many are met."""
         judged = judge(self.desk.plan, latest)
+        good = sum(criterion.verdict in _GOOD for criterion in judged)
+        self.query_one("#reports", Static).update(self._reports(good, len(judged)))
         lines: list[Content] = []
         for number, criterion in enumerate(judged, 1):
             mark = marks.of_verdict(criterion.verdict.value)
@@ -56,9 +49,7 @@ class FinalScreen(FramedScreen):
                 )
             )
             lines += [Content.styled(_INDENT + plain(line), "dim") for line in criterion.evidence]
-        self.query_one("#criteria-text", Static).update(Content("\n").join(lines))
-        good = sum(criterion.verdict in _GOOD for criterion in judged)
-        self.query_one("#reports", Static).update(self._reports(good, len(judged)))
+        return Content("\n").join(lines)
 
     def _reports(self, good: int, total: int) -> Content:
         left = len(self.desk.board.left())

@@ -7,17 +7,16 @@ once a look at the world said so. A kill in the middle leaves a step ``reverting
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from tekup_migrate.errors import MigrationError, PauseRequested, WorldChangedError
-from tekup_migrate.events import StepChanged, StepFailed, StepState
-from tekup_migrate.journal import Entry, Journal, State
-from tekup_migrate.runner import Ending, Outcome, Runner, redacted_error
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.events import StepState
+from tekup_migrate.journal import Entry, State
+from tekup_migrate.runner import Runner
 from tekup_migrate.steps import (
-    Answer,
     Context,
     Danger,
     DeclinedError,
@@ -30,8 +29,8 @@ from tekup_migrate.steps import (
     Undo,
     Verdict,
 )
+from tekup_migrate.walk import Ending, Outcome, Walk
 
-_MOST_PREVIEWS = 5
 _TOUCHING = (State.INTENDED, State.APPLIED, State.REVERTING)
 
 
@@ -81,22 +80,13 @@ class Reversal(Step):
         return await self.step.verify_reverted(context)
 
 
-class Rollback:
+class Rollback(Walk):
     """Takes back the steps of one run, the last one first, from wherever the journal says it stands."""
-
-    def __init__(self, *, steps: Sequence[Step], context: Context, journal: Journal) -> None:
-        self.steps = tuple(steps)
-        self.context = context
-        self.journal = journal
 
     @classmethod
     def of(cls, runner: Runner) -> Rollback:
         """Return the roll back of a runner's run."""
         return cls(steps=runner.steps, context=runner.context, journal=runner.journal)
-
-    def pause(self) -> None:
-        """Ask for a stop at the next edge; ``run`` then returns ``Ending.PAUSED``."""
-        self.context.gate.request()
 
     def outline(self, to: str = "") -> tuple[UndoLine, ...]:
         """Return what a roll back to before ``to`` would go through, in its order; reads only the journal.
@@ -122,7 +112,8 @@ class Rollback:
         if steps:
             self.journal.reopen(self.context.run)
         for step in steps:
-            outcome = await self._guarded(step, asks=step.id in touched)
+            work = self._take_back if step.id in touched else self._pass_over
+            outcome = await self._guarded(step, partial(work, step))
             if outcome is None:
                 continue
             if outcome.left:
@@ -155,45 +146,24 @@ class Rollback:
                 touched.discard(entry.step)
         return frozenset(touched - {step.id for step in self.steps if step.undo is Undo.NOTHING})
 
-    async def _guarded(self, step: Step, *, asks: bool) -> Outcome | None:
-        """Take one step back; None when that is done, an outcome with ``left`` when it stays, else the end."""
-        started = time.monotonic()
-        span = self.journal.begin_span(self.context.run, step.phase)
-        try:
-            self.context.gate.check()
-            if not asks:
-                self._pass_over(step)
-                return None
-            return await self._take_back(step, started)
-        except PauseRequested:
-            self._tell(step, StepState.PAUSED)
-            return Outcome(Ending.PAUSED, step.id)
-        except DeclinedError:
-            self._tell_as_it_is(step)
-            return Outcome(Ending.DECLINED, step.id)
-        except SkippedError:
-            self._tell_as_it_is(step)
-            return Outcome(Ending.FINISHED, step.id, left=(step.id,))
-        except MigrationError as error:
-            return self._failed(step, redacted_error(self.context, error), started)
-        finally:
-            self.journal.end_span(span)
+    def _declined(self, step: Step) -> None:
+        self._tell_as_it_is(step)
 
-    def _failed(self, step: Step, error: MigrationError, started: float) -> Outcome:
+    def _skipped(self, step: Step, reason: str) -> Outcome:
+        self._tell_as_it_is(step)
+        return Outcome(Ending.FINISHED, step.id, left=(step.id,))
+
+    def _failed(self, step: Step, error: MigrationError, seconds: float) -> None:
         entry = self._latest(step)
         if entry is not None and entry.state is State.REVERTING:
-            seconds = time.monotonic() - started
             self.journal.write(self.context.run, step.id, State.REVERTING, reason=str(error), seconds=seconds)
-        self._tell(step, StepState.FAILED)
-        self.context.listen(StepFailed(step=step.id, error=error))
-        return Outcome(Ending.FAILED, step.id, error)
 
-    def _pass_over(self, step: Step) -> None:
+    async def _pass_over(self, step: Step, started: float) -> None:
         """Let a step that changed nothing forget what it noted, so that it is carried out anew next time."""
         step.forget(self.context)
         evidence = Evidence(verdict=Verdict.PASSED, summary="nothing to take back")
         self.journal.write(self.context.run, step.id, State.REVERTED, evidence=evidence)
-        self._tell(step, StepState.REVERTED, evidence=evidence)
+        self._tell(step.id, StepState.REVERTED, evidence=evidence)
 
     async def _take_back(self, step: Step, started: float) -> Outcome | None:
         entry = self._latest(step)
@@ -201,14 +171,14 @@ class Rollback:
         lines = await step.left_behind(self.context)
         if lines:
             await self._ask_to_leave(step, lines)
+        reversal = Reversal(step)
         while True:
-            preview = await self._agree(step, confirmed)
+            preview = await self._agree(reversal, confirmed)
             confirmed = preview.fingerprint
-            self._intend(step, preview)
-            self._tell(step, StepState.APPLYING)
-            await step.revert(self.context)
-            self._tell(step, StepState.VERIFYING)
-            evidence = await self._look(step)
+            self._write_ahead(step, preview, State.REVERTING)
+            self._tell(step.id, StepState.APPLYING)
+            await reversal.apply(self.context)
+            evidence = await self._verify(reversal)
             if evidence.verdict is Verdict.PASSED:
                 step.forget(self.context)
                 self._conclude(step, evidence, started)
@@ -218,7 +188,7 @@ class Rollback:
                 self._conclude(step, evidence, started, reason=f"accepted as {evidence.verdict.value}")
                 return None
             if choice == "stop":
-                self._tell(step, StepState.FAILED, evidence=evidence)
+                self._tell(step.id, StepState.FAILED, evidence=evidence)
                 return Outcome(Ending.DIFFERS, step.id)
 
     async def _ask_to_leave(self, step: Step, lines: tuple[str, ...]) -> None:
@@ -227,39 +197,10 @@ class Rollback:
             raise DeclinedError
         raise SkippedError("it cannot be taken back")
 
-    async def _agree(self, step: Step, confirmed: str) -> Preview:
-        """Preview and confirm until what was confirmed is what the world still is."""
-        for _ in range(_MOST_PREVIEWS):
-            self._tell(step, StepState.PREVIEWING)
-            preview = await step.preview_revert(self.context)
-            if preview.fingerprint == confirmed or step.undo_danger is Danger.SAFE:
-                return preview
-            self._tell(step, StepState.CONFIRMING)
-            reply = await self.context.operator.confirm(Reversal(step), preview)
-            if reply.answer is Answer.SKIP:
-                raise SkippedError(reply.reason)
-            if reply.answer is Answer.DECLINE:
-                raise DeclinedError
-            confirmed = preview.fingerprint
-        raise WorldChangedError(
-            f"What undoing “{step.title}” would do keeps changing",
-            happened=f"It changed {_MOST_PREVIEWS} times between the preview and the confirmation.",
-            unchanged="Nothing of this step was taken back.",
-            remedy="Stop whatever changes the same files or tables, then try again.",
-        )
-
-    def _intend(self, step: Step, preview: Preview) -> None:
-        kept = msgspec.json.decode(self.context.redact(msgspec.json.encode(preview).decode()), type=Preview)
-        self.journal.write(self.context.run, step.id, State.REVERTING, preview=kept, fingerprint=preview.fingerprint)
-
-    async def _look(self, step: Step) -> Evidence:
-        text = msgspec.json.encode(await step.verify_reverted(self.context)).decode()
-        return msgspec.json.decode(self.context.redact(text), type=Evidence)
-
     def _conclude(self, step: Step, evidence: Evidence, started: float, *, reason: str = "") -> None:
         seconds = time.monotonic() - started
         self.journal.write(self.context.run, step.id, State.REVERTED, evidence=evidence, reason=reason, seconds=seconds)
-        self._tell(step, StepState.REVERTED, evidence=evidence, seconds=seconds)
+        self._tell(step.id, StepState.REVERTED, evidence=evidence, seconds=seconds)
 
     def _latest(self, step: Step) -> Entry | None:
         return self.journal.latest(self.context.run).get(step.id)
@@ -268,11 +209,7 @@ class Rollback:
         """Show a step that was not taken back as what it still is."""
         entry = self._latest(step)
         done = entry is not None and entry.done
-        self._tell(step, StepState.DONE if done else StepState.PAUSED, evidence=entry.evidence if entry else None)
-
-    def _tell(self, step: Step, state: StepState, *, evidence: Evidence | None = None, seconds: float = 0.0) -> None:
-        verdict, summary = (evidence.verdict.value, evidence.summary) if evidence else ("", "")
-        self.context.listen(StepChanged(step=step.id, state=state, verdict=verdict, summary=summary, seconds=seconds))
+        self._tell(step.id, StepState.DONE if done else StepState.PAUSED, evidence=entry.evidence if entry else None)
 
 
 def _line(step: Step, *, asks: bool) -> UndoLine:

@@ -8,52 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from enum import Enum
+from functools import partial
 
-import msgspec
 from msgspec import Struct
 
-from tekup_migrate.errors import MigrationError, PauseRequested, WorldChangedError
-from tekup_migrate.events import StepChanged, StepFailed, StepState
-from tekup_migrate.journal import Entry, Journal, State
+from tekup_migrate.errors import MigrationError
+from tekup_migrate.events import StepState
+from tekup_migrate.journal import Entry, State
 from tekup_migrate.steps import (
-    Answer,
-    Context,
-    Danger,
-    DeclinedError,
     Evidence,
     Option,
-    Preview,
     Question,
-    SkippedError,
     Step,
     Verdict,
 )
+from tekup_migrate.walk import Ending, Outcome, Walk
 
 _GOOD = (Verdict.PASSED, Verdict.ATTESTED, Verdict.SKIPPED)
-_MOST_PREVIEWS = 5
-
-
-class Ending(Enum):
-    """Why a call of ``Runner.run`` returned."""
-
-    FINISHED = "finished"
-    PAUSED = "paused"
-    DECLINED = "declined"
-    DIFFERS = "differs"
-    FAILED = "failed"
-
-
-class Outcome(Struct, frozen=True):
-    """How far a run or a roll back came: why it ended, at which step, and with which error.
-
-    ``left`` names the steps that a roll back left as they are because the operator chose so.
-    """
-
-    ending: Ending
-    step: str = ""
-    error: MigrationError | None = None
-    left: tuple[str, ...] = ()
 
 
 class StepStatus(Struct, frozen=True, kw_only=True):
@@ -71,17 +42,8 @@ class StepStatus(Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Runner:
+class Runner(Walk):
     """Carries out the steps of one run, in order, from wherever the journal says it stands."""
-
-    def __init__(self, *, steps: Sequence[Step], context: Context, journal: Journal) -> None:
-        self.steps = tuple(steps)
-        self.context = context
-        self.journal = journal
-
-    def pause(self) -> None:
-        """Ask for a stop at the next chunk or step edge; ``run`` then returns ``Ending.PAUSED``."""
-        self.context.gate.request()
 
     def status(self) -> tuple[StepStatus, ...]:
         """Return every step as the journal knows it."""
@@ -102,37 +64,21 @@ class Runner:
             entry = latest.get(step.id)
             if entry is not None and entry.done:
                 continue
-            outcome = await self._carry_out(step, entry)
+            outcome = await self._guarded(step, partial(self._attempt, step, entry))
             if outcome is not None:
                 return outcome
         if last == len(self.steps) - 1:
             self.journal.finish(self.context.run)
         return Outcome(Ending.FINISHED)
 
-    async def _carry_out(self, step: Step, entry: Entry | None) -> Outcome | None:
-        started = time.monotonic()
-        span = self.journal.begin_span(self.context.run, step.phase)
-        try:
-            self.context.gate.check()
-            return await self._attempt(step, entry, started)
-        except PauseRequested:
-            self._tell(step.id, StepState.PAUSED)
-            return Outcome(Ending.PAUSED, step.id)
-        except DeclinedError:
-            self._tell(step.id, StepState.WAITING)
-            return Outcome(Ending.DECLINED, step.id)
-        except SkippedError as skipped:
-            self.skip(step.id, skipped.reason)
-            return None
-        except MigrationError as error:
-            clean = redacted_error(self.context, error)
-            seconds = time.monotonic() - started
-            self.journal.write(self.context.run, step.id, State.FAILED, reason=str(clean), seconds=seconds)
-            self._tell(step.id, StepState.FAILED)
-            self.context.listen(StepFailed(step=step.id, error=clean))
-            return Outcome(Ending.FAILED, step.id, clean)
-        finally:
-            self.journal.end_span(span)
+    def _declined(self, step: Step) -> None:
+        self._tell(step.id, StepState.WAITING)
+
+    def _skipped(self, step: Step, reason: str) -> None:
+        self.skip(step.id, reason)
+
+    def _failed(self, step: Step, error: MigrationError, seconds: float) -> None:
+        self.journal.write(self.context.run, step.id, State.FAILED, reason=str(error), seconds=seconds)
 
     async def _attempt(self, step: Step, entry: Entry | None, started: float) -> Outcome | None:
         confirmed = ""
@@ -143,7 +89,7 @@ class Runner:
         while True:
             preview = await self._agree(step, confirmed)
             confirmed = preview.fingerprint
-            self._intend(step, preview)
+            self._write_ahead(step, preview, State.INTENDED)
             self._tell(step.id, StepState.APPLYING)
             await step.apply(self.context)
             self.journal.write(self.context.run, step.id, State.APPLIED)
@@ -171,36 +117,6 @@ class Runner:
         self._conclude(step, evidence, started)
         return True
 
-    async def _verify(self, step: Step) -> Evidence:
-        self._tell(step.id, StepState.VERIFYING)
-        return self._redacted_evidence(await step.verify(self.context))
-
-    async def _agree(self, step: Step, confirmed: str) -> Preview:
-        """Preview and confirm until what was confirmed is what the world still is."""
-        for _ in range(_MOST_PREVIEWS):
-            self._tell(step.id, StepState.PREVIEWING)
-            preview = await step.preview(self.context)
-            if step.danger is Danger.SAFE or preview.fingerprint == confirmed:
-                return preview
-            self._tell(step.id, StepState.CONFIRMING)
-            reply = await self.context.operator.confirm(step, preview)
-            if reply.answer is Answer.SKIP:
-                raise SkippedError(reply.reason)
-            if reply.answer is Answer.DECLINE:
-                raise DeclinedError
-            confirmed = preview.fingerprint
-        raise WorldChangedError(
-            f"“{step.title}” keeps changing while it is being confirmed",
-            happened=f"What it would do changed {_MOST_PREVIEWS} times between the preview and the confirmation.",
-            unchanged="Nothing was applied.",
-            remedy="Stop whatever changes the same files or tables, then run the step again.",
-        )
-
-    def _intend(self, step: Step, preview: Preview) -> None:
-        text = self.context.redact(msgspec.json.encode(preview).decode())
-        kept = msgspec.json.decode(text, type=Preview)
-        self.journal.write(self.context.run, step.id, State.INTENDED, preview=kept, fingerprint=preview.fingerprint)
-
     def _confirmed_fingerprint(self, step: Step) -> str:
         entries = self.journal.entries(self.context.run)
         return next((e.fingerprint for e in reversed(entries) if e.step == step.id and e.fingerprint), "")
@@ -210,26 +126,6 @@ class Runner:
         self.journal.write(self.context.run, step.id, State.VERIFIED, evidence=evidence, reason=reason, seconds=seconds)
         state = StepState.DONE if evidence.verdict in _GOOD or reason else StepState.FAILED
         self._tell(step.id, state, evidence=evidence, seconds=seconds)
-
-    def _tell(self, step_id: str, state: StepState, *, evidence: Evidence | None = None, seconds: float = 0.0) -> None:
-        verdict, summary = (evidence.verdict.value, evidence.summary) if evidence else ("", "")
-        self.context.listen(StepChanged(step=step_id, state=state, verdict=verdict, summary=summary, seconds=seconds))
-
-    def _redacted_evidence(self, evidence: Evidence) -> Evidence:
-        text = self.context.redact(msgspec.json.encode(evidence).decode())
-        return msgspec.json.decode(text, type=Evidence)
-
-
-def redacted_error(context: Context, error: MigrationError) -> MigrationError:
-    """Return an error without any held secret in its words."""
-    redact = context.redact
-    return type(error)(
-        redact(error.title),
-        happened=redact(error.happened),
-        unchanged=redact(error.unchanged),
-        remedy=redact(error.remedy),
-        details=redact(error.details),
-    )
 
 
 def statuses(steps: Sequence[Step], latest: dict[str, Entry]) -> tuple[StepStatus, ...]:

@@ -15,9 +15,9 @@ from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
 from tekup_migrate.rollback import Rollback
-from tekup_migrate.runner import Ending
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import Answer, Attestation, Operator, Preview, Question, Reply, SecretRequest, Step
+from tekup_migrate.walk import Ending
 
 PASSED, DIFFERS = 0, 1
 _ENDED = (StepState.DONE, StepState.SKIPPED, StepState.FAILED, StepState.PAUSED, StepState.REVERTED)

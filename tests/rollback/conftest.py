@@ -12,8 +12,9 @@ from tekup_migrate.events import Event
 from tekup_migrate.plan import read_plan
 from tekup_migrate.rehearsal.opening import rehearsal_opening
 from tekup_migrate.rollback import Rollback
-from tekup_migrate.runner import Ending, Outcome, Runner
+from tekup_migrate.runner import Runner
 from tekup_migrate.sitting import Sitting
+from tekup_migrate.walk import Ending, Outcome
 from tests.rollback.pictures import Picture, picture
 from tests.scripted import ScriptedOperator
 

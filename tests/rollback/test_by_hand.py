@@ -8,7 +8,7 @@ import pytest
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected
-from tekup_migrate.runner import Ending
+from tekup_migrate.walk import Ending
 from tests.rollback.conftest import Stage
 from tests.rollback.pictures import differences, picture
 

@@ -8,8 +8,8 @@ from tekup_migrate.events import StepState
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import read_plan
 from tekup_migrate.rollback import Rollback
-from tekup_migrate.runner import Ending
 from tekup_migrate.steps import Undo
+from tekup_migrate.walk import Ending
 from tests.rollback.conftest import LIBRARY, Stage
 from tests.rollback.pictures import differences, picture
 
