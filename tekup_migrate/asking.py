@@ -62,6 +62,8 @@ class TerminalOperator:
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Ask for a secret without showing what is typed."""
+        if request.trouble:
+            self._write(request.trouble)
         typed = await self._line(self._ask_hidden, f"{request.kind} of {request.project}. {request.why} ")
         return Secret(typed, kind=request.kind, project=request.project) if typed else None
 

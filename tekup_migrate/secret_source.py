@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tekup_migrate.credentials.keys import Slot, check_key, is_placeholder, read_slot
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
@@ -13,7 +14,10 @@ from tekup_migrate.plan import Plan
 from tekup_migrate.steps import Operator, SecretRequest
 
 PASSWORD, SEAL_KEY = "password", "seal key"
+KINDS: tuple[str, ...] = (PASSWORD, *Slot)
+"""What is kept of a project."""
 SEAL_VARIABLE = "TEKUP_MIGRATE_SEAL_KEY"
+_TRIES = 20  # an operator that gives the same wrong secret for ever is a script
 
 Given = Mapping[tuple[str, str], Secret]
 """Secrets by project id and kind that are there from the start."""
@@ -42,6 +46,7 @@ class SecretSource:
         self._redactor = redactor
         self._environment = environment
         self._held: dict[tuple[str, str], Secret] = dict(given)
+        self._doubts: dict[tuple[str, str], str] = {}
         redactor.hold(*given.values())
 
     async def password(self, project_id: str) -> Secret:
@@ -76,39 +81,102 @@ class SecretSource:
         self._redactor.hold(held)
         return Seal(held)
 
+    @property
+    def kept_in(self) -> str:
+        """What to call the place where secrets are kept."""
+        return self._store.name
+
+    def doubt(self, project_id: str, kind: str, reason: str) -> None:
+        """Use a secret no more; see ``Secrets``. What is kept stays kept until another one is given."""
+        self._held.pop((project_id, kind), None)
+        self._doubts[project_id, kind] = reason
+
+    async def replace(self, project_id: str, kind: str, secret: Secret) -> None:
+        """Hold and keep a secret; see ``Secrets``."""
+        ref = self._plan.projects[project_id].ref
+        owned = Secret(secret.reveal(), kind=kind, project=ref)
+        self._redactor.hold(owned)
+        if await self._store.get(ref, kind) != owned:
+            await self._store.set(ref, kind, owned)
+        self._held[project_id, kind] = owned
+        self._doubts.pop((project_id, kind), None)
+
+    async def kept(self, project_id: str) -> tuple[str, ...]:
+        """Return the kinds that stay kept; see ``Secrets``."""
+        if not self._store.lasting:
+            return ()
+        ref = self._plan.projects[project_id].ref
+        return tuple([kind for kind in KINDS if await self._store.get(ref, kind) is not None])
+
+    async def forget(self, project_id: str) -> None:
+        """Remove a project's secrets from the store; see ``Secrets``."""
+        for kind in KINDS:
+            await self._store.forget(self._plan.projects[project_id].ref, kind)
+
+    async def keep_again(self, project_id: str) -> None:
+        """Keep what is still held; see ``Secrets``."""
+        for kind in KINDS:
+            held = self._held.get((project_id, kind))
+            if held is not None:
+                await self._store.set(self._plan.projects[project_id].ref, kind, held)
+
     async def _secret(self, project_id: str, kind: str, why: str) -> Secret:
         held = self._held.get((project_id, kind))
         if held is None:
             held = await self._find(project_id, kind, why)
-            self._redactor.hold(held)
             self._held[project_id, kind] = held
         return held
 
     async def _find(self, project_id: str, kind: str, why: str) -> Secret:
+        """Return what is kept or in the environment when nothing is wrong with it, or else what the operator gives."""
         project = self._plan.projects[project_id]
-        stored = await self._store.get(project.ref, kind)
-        if stored is not None:
-            return stored
-        value = self._environment.get(variable(project_id, kind))
-        if value:
-            return Secret(value, kind=kind, project=project.ref)
-        request = SecretRequest(
-            kind=kind,
-            project=f"{project.title} · {project.ref}",
-            why=f"It is needed {why}.",
-            kept_in=self._store.name,
-        )
-        given = await self._operator.secret(request)
-        if given is None:
-            raise MigrationError(
-                f"The {kind} of {project.title} is not known",
-                happened=f"It is needed {why}, and is neither stored nor given.",
-                unchanged="Nothing was connected to or written.",
-                remedy=f"Give it when you are asked, or set {variable(project_id, kind)} in the environment.",
+        trouble = self._doubts.get((project_id, kind), "")
+        if not trouble:
+            value = self._environment.get(variable(project_id, kind))
+            given = Secret(value, kind=kind, project=project.ref) if value else None
+            for candidate in (await self._store.get(project.ref, kind), given):
+                if candidate is not None:
+                    self._redactor.hold(candidate)
+                    trouble = refusal(candidate, kind, project.ref)
+                    if not trouble:
+                        return candidate
+        return await self._ask(project_id, kind, why, trouble)
+
+    async def _ask(self, project_id: str, kind: str, why: str, trouble: str) -> Secret:
+        """Ask until what is given can be right, or nothing is given."""
+        project = self._plan.projects[project_id]
+        for _ in range(_TRIES):
+            request = SecretRequest(
+                kind=kind,
+                project=f"{project.title} · {project.ref}",
+                why=f"It is needed {why}.",
+                kept_in=self._store.name,
+                trouble=trouble,
             )
-        secret = Secret(given.reveal(), kind=kind, project=project.ref)
-        await self._store.set(project.ref, kind, secret)
-        return secret
+            given = await self._operator.secret(request)
+            if given is None:
+                break
+            self._redactor.hold(given)
+            trouble = refusal(given, kind, project.ref)
+            if not trouble:
+                await self.replace(project_id, kind, given)
+                return self._held[project_id, kind]
+        raise MigrationError(
+            f"The {kind} of {project.title} is not known",
+            happened=trouble or f"It is needed {why}, and is neither stored nor given.",
+            unchanged="Nothing was connected to or written.",
+            remedy=f"Give it when you are asked, or set {variable(project_id, kind)} in the environment.",
+        )
+
+
+def refusal(secret: Secret, kind: str, ref: str) -> str:
+    """Return why a secret cannot be what it is given for, seen without a network; empty when nothing is wrong."""
+    slot = read_slot(kind)
+    if slot is None:
+        value = secret.reveal()
+        stands_for_one = value[:1] in ("[", "<", ".", "…") and is_placeholder(value)
+        return "This only stands for a password that has to be filled in." if stands_for_one else ""
+    return " ".join(found.message for found in check_key(secret, slot, ref))
 
 
 def variable(project_id: str, kind: str) -> str:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -72,6 +72,7 @@ class Surroundings:
         environment: the environment for child processes.
         throw_away: starts servers to restore backups into.
         rehearsal: whether everything is thrown away afterwards.
+        api_addresses: by project id, where its API is asked if not at the project's own address.
     """
 
     state: Path
@@ -80,6 +81,7 @@ class Surroundings:
     environment: Mapping[str, str]
     throw_away: ThrowAwayServers
     rehearsal: bool = False
+    api_addresses: Mapping[str, str] = field(default_factory=dict)
 
 
 @asynccontextmanager
@@ -118,6 +120,7 @@ async def open_sitting(
                 redactor=surroundings.redactor,
                 throw_away=surroundings.throw_away,
                 rehearsal=surroundings.rehearsal,
+                api_addresses=surroundings.api_addresses,
             )
             runner = Runner(steps=steps_of(plan), context=context, journal=journal)
             yield Sitting(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -189,12 +189,16 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 class SecretRequest(Struct, frozen=True, kw_only=True):
-    """A secret that is needed and not held: which kind, for which project, why, and where it will be kept."""
+    """A secret that is needed and not held: which kind, for which project, why, and where it will be kept.
+
+    ``trouble`` says what was wrong with the one that was there or was given before.
+    """
 
     kind: str
     project: str
     why: str
     kept_in: str
+    trouble: str = ""
 
 
 class Attestation(Struct, frozen=True, kw_only=True):
@@ -251,6 +255,25 @@ class Secrets(Protocol):
             MigrationError: there is none, and the operator did not give one.
         """
 
+    def doubt(self, project_id: str, kind: str, reason: str) -> None:
+        """Use a secret no more because it was refused: the operator is asked for another when it is next needed."""
+
+    async def replace(self, project_id: str, kind: str, secret: Secret) -> None:
+        """Hold and keep a secret that was seen to be right, in the place of any former one."""
+
+    async def kept(self, project_id: str) -> tuple[str, ...]:
+        """Return the kinds of a project's secrets that stay kept when this sitting ends."""
+
+    async def forget(self, project_id: str) -> None:
+        """Remove a project's secrets from where they are kept; what this sitting holds goes with its end."""
+
+    async def keep_again(self, project_id: str) -> None:
+        """Keep what this sitting still holds of a project's secrets."""
+
+    @property
+    def kept_in(self) -> str:
+        """What to call the place where secrets are kept."""
+
     @property
     def lasting(self) -> bool:
         """Whether the seal can still be opened in a later sitting."""
@@ -296,6 +319,7 @@ class Context:
         redactor: removes every held secret from whatever is shown or written.
         throw_away: starts servers to restore backups into.
         rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
+        api_addresses: by project id, where its API is asked if not at the project's own address.
     """
 
     plan: Plan
@@ -310,6 +334,7 @@ class Context:
     redactor: Redactor
     throw_away: ThrowAwayServers
     rehearsal: bool = False
+    api_addresses: Mapping[str, str] = field(default_factory=dict)
 
     def redact(self, text: str) -> str:
         """Return a text with every held secret replaced by its mask."""
@@ -318,6 +343,10 @@ class Context:
     def project(self, project_id: str) -> Project:
         """Return a project of the plan by its id."""
         return self.plan.projects[project_id]
+
+    def api_address(self, project_id: str) -> str:
+        """Return the address that a project's API is asked at."""
+        return self.api_addresses.get(project_id) or self.project(project_id).address
 
     def ran(self, kind: str, text: str, where: str = "") -> None:
         """Tell listeners and the journal what was just carried out, redacted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import Journal, RunMemory
-from tekup_migrate.plan import BUILT_IN, read_plan
+from tekup_migrate.plan import BUILT_IN, Plan, read_plan
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.steps import (
     Answer,
@@ -24,6 +24,7 @@ from tekup_migrate.steps import (
     Question,
     Reply,
     SecretRequest,
+    Secrets,
     Step,
     Undo,
     Verdict,
@@ -64,6 +65,8 @@ class ScriptedOperator:
 
     replies: list[Reply] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    troubles: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     before_reply: Callable[[], object] = lambda: None
 
@@ -78,7 +81,8 @@ class ScriptedOperator:
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         self.asked.append(f"secret {request.kind}")
-        return None
+        self.troubles.append(request.trouble)
+        return Secret(self.secrets.pop(0), kind=request.kind) if self.secrets else None
 
     async def attest(self, request: Attestation) -> Reply:
         self.asked.append(f"attest {request.id}")
@@ -96,26 +100,51 @@ class NoSecrets:
     async def key(self, project_id: str, kind: str) -> Secret:
         raise AssertionError(project_id, kind)
 
+    kept_in = "nowhere"
+
+    def doubt(self, project_id: str, kind: str, reason: str) -> None:
+        raise AssertionError(project_id, kind)
+
+    async def replace(self, project_id: str, kind: str, secret: Secret) -> None:
+        raise AssertionError(project_id, kind)
+
+    async def kept(self, project_id: str) -> tuple[str, ...]:
+        return ()
+
+    async def forget(self, project_id: str) -> None:
+        raise AssertionError(project_id)
+
+    async def keep_again(self, project_id: str) -> None:
+        raise AssertionError(project_id)
+
     async def seal(self) -> Seal:
         raise AssertionError
 
 
 def make_context(
-    folder: Path, journal: Journal, *, operator: ScriptedOperator | None = None, events: list[Event] | None = None
+    folder: Path,
+    journal: Journal,
+    *,
+    operator: ScriptedOperator | None = None,
+    events: list[Event] | None = None,
+    plan: Plan | None = None,
+    secrets: Secrets | None = None,
+    api_addresses: Mapping[str, str] | None = None,
 ) -> Context:
     """Return a context of a new run, or of the journal's latest one when there is one."""
-    plan = read_plan(BUILT_IN)
+    plan = plan or read_plan(BUILT_IN)
     run = journal.latest_run() or journal.begin(plan=plan.id, plan_text="", rehearsal=True)
     return Context(
         plan=plan,
         run=run.id,
         folder=folder,
         operator=operator or ScriptedOperator(),
-        secrets=NoSecrets(),
+        secrets=secrets or NoSecrets(),
         memory=RunMemory(journal, run.id),
         gate=Gate(),
         listen=(events if events is not None else []).append,
         environment={},
         redactor=Redactor([Secret("hunter2", kind="password")]),
         throw_away=throw_away_server,
+        api_addresses=api_addresses or {},
     )

@@ -57,7 +57,9 @@ class SecretDialog(Dialog[Secret | None]):
         yield Static(Content.assemble(("Project  ", "dim"), (self._owner, "bold")))
 
     def compose_body(self) -> ComposeResult:
-        """Say what it is needed for."""
+        """Say what was wrong with the last one, and what it is needed for."""
+        if self._request.trouble:
+            yield Static(Content.styled(plain(self._request.trouble), "bold $text-error"), id="trouble")
         yield Static(Content(plain(self._request.why)))
 
     def compose_below(self) -> ComposeResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 from tekup_migrate.apps.lines import clean_line
 from tekup_migrate.apps.processes import RunningProcess
 from tekup_migrate.errors import CommandFailedError
+from tekup_migrate.loopback import is_loopback
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -126,16 +126,6 @@ def _connection(parts: SplitResult, timeout: float) -> HTTPConnection:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return HTTPSConnection(host, parts.port, timeout=timeout, context=context)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine by its name or address, without asking any name server."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _target(parts: SplitResult) -> str:

@@ -96,6 +96,8 @@ _SLOT_NAMES = (
     (re.compile(r"SUPABASE_(?:SERVICE(?:_ROLE)?|SECRET)_KEY$"), Slot.SERVICE),
     (re.compile(r"SUPABASE_(?:ANON|PUBLISHABLE(?:_DEFAULT)?)_KEY$"), Slot.ANON),
 )
+# A project's API address, its direct host, or a pooler's user, inside a URL.
+_URL_REF = re.compile(r"://(?:[^/@]*@)?(?:db\.)?([a-z]{20})\.supabase\.|://[^:/@.]+\.([a-z]{20})[:@]")
 
 
 def is_placeholder(value: str) -> bool:
@@ -154,11 +156,39 @@ def check_key(key: Secret, slot: Slot, ref: str | None, *, now: datetime | None 
 
 def check_together(keys: Mapping[str, Secret]) -> list[KeyFinding]:
     """Say when the keys of one file, by the names of their variables, belong to different projects."""
-    refs = {name: reading.ref for name, key in keys.items() if (reading := read_key(key)).ref}
-    if len(set(refs.values())) < 2:
+    return _mixed({name: owner for name, key in keys.items() if (owner := read_key(key).ref)})
+
+
+def check_values(values: Mapping[str, str | None], ref: str | None) -> list[KeyFinding]:
+    """Check every key of an env file, by the names of its variables, and whether all that it names is one project.
+
+    Args:
+        values: the file's keys and values.
+        ref: the project that the file is for; ``None`` when that is not known.
+    """
+    keys = {name: Secret(value, kind=slot) for name, value in values.items() if (slot := slot_of(name)) and value}
+    findings = [
+        KeyFinding(found.fault, f"{name}: {found.message}")
+        for name, key in keys.items()
+        for found in check_key(key, Slot(key.kind), ref)
+    ]
+    owners = {name: owner for name, key in keys.items() if (owner := read_key(key).ref)}
+    owners |= {
+        name: found[1] or found[2] for name, value in values.items() if value and (found := _URL_REF.search(value))
+    }
+    return findings + _mixed(owners)
+
+
+def read_slot(kind: str) -> Slot | None:
+    """Return the slot that a kind of secret is, or ``None`` for a password and the like."""
+    return Slot(kind) if kind in tuple(Slot) else None
+
+
+def _mixed(owners: Mapping[str, str]) -> list[KeyFinding]:
+    if len(set(owners.values())) < 2:
         return []
-    owners = ", ".join(f"{name} to {ref}" for name, ref in refs.items())
-    return [KeyFinding(Fault.MIXED_PROJECTS, f"The keys belong to different projects: {owners}.")]
+    told = ", ".join(f"{name} to {ref}" for name, ref in owners.items())
+    return [KeyFinding(Fault.MIXED_PROJECTS, f"Different projects are named: {told}.")]
 
 
 def _wrong_slot(kind: KeyKind, slot: Slot) -> str:

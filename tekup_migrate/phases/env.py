@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import url_of
 from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
+from tekup_migrate.phases.keys import key_remarks
 from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over, note_cut_over
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, EnvFile, Phase, Plan
@@ -47,6 +48,8 @@ class RewriteEnv(Step):
         warnings = tuple(
             Remark(f"{rewrite.path}: {warning}", warning=True) for rewrite in rewrites for warning in rewrite.warnings
         )
+        for rewrite in rewrites:
+            warnings += key_remarks(rewrite.values, target.ref, str(rewrite.path))
         warnings += tuple(Remark(line, warning=True) for line in self._missing(context))
         nothing = () if changed else (Remark("Every file points at the target already: nothing is written."),)
         return Preview(

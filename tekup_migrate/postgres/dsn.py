@@ -7,7 +7,6 @@ and transaction pooler (the same host on port 6543).
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -15,6 +14,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
+from tekup_migrate.loopback import is_loopback
 
 TRANSACTION_POOLER_PORT = 6543
 
@@ -116,12 +116,7 @@ class ConnectionUrl:
     @property
     def is_loopback(self) -> bool:
         """Whether the host is this machine, the only place where plaintext is allowed."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.events import Listener, OutputLine
 from tekup_migrate.plan import Plan
+from tekup_migrate.rehearsal.api import running_gateways
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.stagehand import Stagehand
 from tekup_migrate.rehearsal.throw_away import throw_away_server
@@ -42,15 +43,16 @@ def rehearsal_opening(
             listen(OutputLine("Starting two database servers and making sample repositories …"))
             world = await make_world(plan, templates, place, stack, rows=rows)
             listen(OutputLine(f"The sample world stands after {world.seconds_to_make:.1f} s: {place.path}"))
-            async with running_writers(world) as writers:
+            keys = {name: (each.keys.anon, each.keys.service) for name, each in world.projects.items()}
+            async with running_writers(world) as writers, running_gateways(keys) as addresses:
                 stagehand = Stagehand(operator, world.plan, writers)
-                async with open_sitting(world.plan, _surroundings(world), stagehand, listen) as sitting:
+                async with open_sitting(world.plan, _surroundings(world, addresses), stagehand, listen) as sitting:
                     yield sitting
 
     return opening
 
 
-def _surroundings(world: World) -> Surroundings:
+def _surroundings(world: World, addresses: Mapping[str, str]) -> Surroundings:
     redactor = Redactor()
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join((str(world.programs), environment.get("PATH", os.defpath)))
@@ -69,6 +71,7 @@ def _surroundings(world: World) -> Surroundings:
         environment=environment,
         throw_away=throw_away_server,
         rehearsal=True,
+        api_addresses=addresses,
     )
 
 

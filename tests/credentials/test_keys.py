@@ -10,6 +10,7 @@ from tekup_migrate.credentials.keys import (
     Slot,
     check_key,
     check_together,
+    check_values,
     is_placeholder,
     read_key,
     slot_of,
@@ -124,3 +125,39 @@ def test_keys_of_two_projects_in_one_file_are_found() -> None:
 )
 def test_slots_are_known_by_the_names_in_use(name: str, slot: Slot | None) -> None:
     assert slot_of(name) is slot
+
+
+def test_a_whole_file_is_checked_by_the_names_of_its_variables() -> None:
+    mine, other = made_ref(), made_ref()
+    values = {
+        "NEXT_PUBLIC_SUPABASE_ANON_KEY": made_jwt(ref=mine, role="service_role"),
+        "SUPABASE_SERVICE_ROLE_KEY": made_jwt(ref=other, role="service_role", expires_in=-60),
+        "OPENAI_API_KEY": "unchanged",
+        "SUPABASE_SECRET_KEY": None,
+    }
+    found = check_values(values, mine)
+    assert [finding.fault for finding in found] == [
+        Fault.WRONG_SLOT,
+        Fault.OTHER_PROJECT,
+        Fault.EXPIRED,
+        Fault.MIXED_PROJECTS,
+    ]
+    assert found[0].message.startswith("NEXT_PUBLIC_SUPABASE_ANON_KEY: ")
+    assert found[1].message.startswith("SUPABASE_SERVICE_ROLE_KEY: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://{}.supabase.co",
+        "postgresql://postgres:p%40ss@db.{}.supabase.co:5432/postgres",
+        "postgresql://postgres.{}:p%40ss@aws-0-eu-west-3.pooler.supabase.com:5432/postgres",
+    ],
+)
+def test_an_address_of_another_project_than_the_keys_is_found(url: str) -> None:
+    mine, other = made_ref(), made_ref()
+    values = {"SUPABASE_ANON_KEY": made_jwt(ref=mine, role="anon"), "X_URL": url.format(other)}
+    (finding,) = check_values(values, None)
+    assert finding.fault is Fault.MIXED_PROJECTS
+    assert f"X_URL to {other}" in finding.message
+    assert check_values({**values, "X_URL": url.format(mine)}, mine) == []
