@@ -17,7 +17,7 @@ from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
 from tekup_migrate.postgres.outcome import Policy, RowDifference, Tally
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
-from tekup_migrate.postgres.rejections import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION
+from tekup_migrate.postgres.rejections import EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION
 from tekup_migrate.postgres.table import TablePair
 from tekup_migrate.postgres.writing import Writer
 
@@ -61,7 +61,9 @@ class ChunkWork:
         """Whether an error of the target may be gone once other chunks of the table are done."""
         if self.writer is None:
             return False
-        return state == UNIQUE_VIOLATION or (state == FOREIGN_KEY_VIOLATION and self.writer.mode.refers_to_itself)
+        if state in (UNIQUE_VIOLATION, EXCLUSION_VIOLATION):
+            return True
+        return state == FOREIGN_KEY_VIOLATION and self.writer.mode.refers_to_itself
 
     async def run(
         self,

@@ -21,6 +21,8 @@ CONNECT_TIMEOUT_SECONDS = 20.0
 PINNED_SETTINGS = {
     "statement_timeout": "0",
     "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+    "transaction_timeout": "0",
     "lock_timeout": "0",
     "client_encoding": "UTF8",
     "TimeZone": "UTC",
@@ -103,6 +105,8 @@ async def connect(
 async def pin(connection: asyncpg.Connection, settings: dict[str, str], *, where: str) -> None:
     """Set session settings and read them back, because a pooler or a role may silently keep its own.
 
+    A setting that this version of the server does not know (``transaction_timeout`` came with 17) is left out.
+
     Raises:
         ConnectionFailedError: a setting did not take.
     """
@@ -110,9 +114,13 @@ async def pin(connection: asyncpg.Connection, settings: dict[str, str], *, where
     query = """
         SELECT pg_catalog.set_config(s.name, s.value, false)
         FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::text[])) AS s(name, value)
+        WHERE pg_catalog.current_setting(s.name, true) IS NOT NULL
     """
     await connection.fetch(query, names, values)
-    query = "SELECT n, pg_catalog.current_setting(n) AS v FROM pg_catalog.unnest($1::text[]) AS n"
+    query = """
+        SELECT n, pg_catalog.current_setting(n) AS v FROM pg_catalog.unnest($1::text[]) AS n
+        WHERE pg_catalog.current_setting(n, true) IS NOT NULL
+    """
     rows = await connection.fetch(query, names)
     wrong = [f"{row['n']} = {row['v']}" for row in rows if row["v"] != settings[row["n"]]]
     if wrong:

@@ -96,13 +96,30 @@ class Decision:
             return Change(delete=apart.only_target, replace=apart.changed, insert=apart.only_source)
         conflicts = len(apart.changed) + len(apart.only_target)
         if self.policy is Policy.TARGET:
-            return Change(insert=apart.only_source, kept=conflicts)
+            fresh = await self._without_twins(target, apart.only_source)
+            return Change(insert=fresh, kept=conflicts)
         if self.policy is Policy.NEWEST:
             newer, older = await self._by_age(source, target, apart.changed)
+            fresh = await self._without_twins(target, apart.only_source)
             kept = len(older) + len(apart.only_target)
-            unresolved = len(apart.changed) - len(newer) - len(older)
-            return Change(insert=apart.only_source, replace=newer, kept=kept, unresolved=unresolved)
+            unresolved = len(apart.changed) - len(newer) - len(older) + len(apart.only_source) - len(fresh)
+            return Change(insert=fresh, replace=newer, kept=kept, unresolved=unresolved)
         return Change(unresolved=conflicts) if conflicts else Change(insert=apart.only_source)
+
+    async def _without_twins(self, target: asyncpg.Connection, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        """Leave out keys that the target has, written otherwise: 1.0 and 1.00, a day and 24 hours, two ``citext``."""
+        if not keys:
+            return ()
+        key = self.pair.target.pick(self.pair.key)
+        names = ", ".join(f"k{n}" for n in range(len(key)))
+        texts = ", ".join(f"pg_catalog.unnest(${n}::text[])" for n in range(1, len(key) + 1))
+        same = " AND ".join(f"t.{column.sql} = wanted.k{n}::{column.type.sql}" for n, column in enumerate(key))
+        query = f"""
+            SELECT {names} FROM ROWS FROM ({texts}) AS wanted({names})
+            WHERE EXISTS (SELECT FROM ONLY {self.pair.target.relation.sql} AS t WHERE {same})
+        """
+        taken = {tuple(row) for row in await target.fetch(query, *(list(column) for column in zip(*keys, strict=True)))}
+        return tuple(key for key in keys if key not in taken)
 
     def _decide_whole(self, comparison: Comparison) -> Change:
         if self.policy.source_wins:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _COPY_COLUMN = re.compile(r"COPY [^,]+(?:, line \d+)?, column ([^:\s]+)")
 UNIQUE_VIOLATION = "23505"
 FOREIGN_KEY_VIOLATION = "23503"
+EXCLUSION_VIOLATION = "23P01"
 RETRIED = ("40001", "40P01")
 """Serialization failure and deadlock: someone else wrote the same rows; the chunk is simply done again."""
 

@@ -123,7 +123,11 @@ _RELATION = """
     WHERE n.nspname = $1 AND c.relname = $2
 """
 _COLUMNS = """
-    SELECT a.attname::text AS name, a.atttypid::int8 AS type, a.atttypmod AS typmod, a.attnotnull AS not_null,
+    SELECT a.attname::text AS name, a.atttypid::int8 AS type, a.atttypmod AS typmod,
+           -- NOT VALID since Postgres 18: the column is marked, and may hold NULLs all the same.
+           a.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS n
+               WHERE n.conrelid = a.attrelid AND n.contype = 'n' AND NOT n.convalidated
+                 AND a.attnum = ANY(n.conkey)) AS not_null,
            a.attgenerated <> '' AS generated, a.attidentity = 'a' AS always_identity,
            coalesce(l.collname IN ('C', 'POSIX', 'ucs_basic')
                     OR l.collname = 'default' AND d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX'),

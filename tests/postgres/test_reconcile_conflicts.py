@@ -84,3 +84,20 @@ async def test_a_natural_key_under_two_ids_is_found_before_anything_is_written(s
         assert outcome.clashes[0].sample == ("(r, p7) is 7 on the source and 9001 on the target",)
     assert (await sides.reconcile("files", policy=Policy.SOURCE)).verdict is Verdict.PASSED
     await sides.assert_equal("files")
+
+
+TWINS = {"numeric": ("1.0", "1.00"), "interval": ("'1 day'", "'24 hours'"), "jsonb": ("'1'", "'1.0'")}
+
+
+@pytest.mark.parametrize("key", TWINS)
+async def test_a_key_written_otherwise_on_both_sides_is_one_row(sides: Pair, key: str) -> None:
+    ours, theirs = TWINS[key]
+    await sides.on_both(f"CREATE TABLE notes (id {key} PRIMARY KEY, body text, updated_at timestamptz)")
+    await sides.on_source(f"INSERT INTO notes VALUES ({ours}, 'source', '2026-02-02'), ('5', 'new', '2026-02-02')")
+    await sides.on_target(f"INSERT INTO notes VALUES ({theirs}, 'target', '2026-02-01')")
+    kept = await sides.reconcile("notes", policy=Policy.TARGET)
+    assert (kept.verdict, kept.tally.sent.rows, kept.tally.kept) == (Verdict.PASSED, 1, 1)
+    newest = await sides.reconcile("notes", policy=Policy.NEWEST)
+    assert (newest.verdict, newest.tally.unresolved) == (Verdict.DIFFERS, 1)
+    assert (await sides.reconcile("notes", policy=Policy.SOURCE)).verdict is Verdict.PASSED
+    await sides.assert_equal("notes")
