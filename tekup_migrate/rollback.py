@@ -12,9 +12,11 @@ from functools import partial
 import msgspec
 from msgspec import Struct
 
+from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import StepState
 from tekup_migrate.journal import Entry, State
+from tekup_migrate.parts import Choices
 from tekup_migrate.runner import Runner
 from tekup_migrate.steps import (
     Context,
@@ -70,6 +72,14 @@ class Reversal(Step):
     async def preview(self, context: Context) -> Preview:
         """Say exactly what taking the step back will do."""
         return await self.step.preview_revert(context)
+
+    def settle(self, context: Context, choices: Choices) -> None:
+        """Note what was chosen for the parts of the preview."""
+        self.step.settle(context, choices)
+
+    def behind(self, part: str) -> tuple[Secret, ...]:
+        """Return the values behind the masks of a part."""
+        return self.step.behind(part)
 
     async def apply(self, context: Context) -> None:
         """Take it back."""

@@ -25,7 +25,8 @@ from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Context, Memory, Operator, Secrets, ThrowAwayServers
+from tekup_migrate.steps import Context, Operator
+from tekup_migrate.surroundings import Memory, Secrets, ThrowAwayServers
 
 
 @dataclass(frozen=True)

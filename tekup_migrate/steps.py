@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -18,11 +17,12 @@ import msgspec
 from msgspec import Struct
 
 from tekup_migrate.events import Listener, Ran
+from tekup_migrate.parts import Choices, Part
 from tekup_migrate.plan import Plan, Project
+from tekup_migrate.surroundings import Memory, Secrets, ThrowAwayServers
 
 if TYPE_CHECKING:
     from tekup_migrate.credentials.redactor import Redactor
-    from tekup_migrate.credentials.seal import Seal
     from tekup_migrate.credentials.secret import Secret
     from tekup_migrate.gate import Gate
 
@@ -93,12 +93,16 @@ class Command(Struct, frozen=True, tag="command"):
 
 
 class DiffLine(Struct, frozen=True):
-    """One line of a diff: ``kind`` is a space, ``-`` or ``+``; numbers are 1-based, 0 where there is none."""
+    """One line of a diff: ``kind`` is a space, ``-`` or ``+``; numbers are 1-based, 0 where there is none.
+
+    ``part`` is the id of the preview's part that the line belongs to, where it has parts.
+    """
 
     kind: str
     old_number: int
     new_number: int
     text: str
+    part: str = ""
 
 
 class FileChange(Struct, frozen=True, tag="file"):
@@ -136,6 +140,7 @@ class Preview(Struct, frozen=True, kw_only=True):
         undo: how it is taken back, or that it cannot be.
         verb: the confirming button's label ("Rewrite 3 files").
         typed_name: what must be typed as well, where rows would be lost that exist nowhere else.
+        parts: what the operator decides about one by one; what is chosen is part of the fingerprint.
         world: what was read to make this preview; part of the fingerprint, not shown.
     """
 
@@ -146,7 +151,12 @@ class Preview(Struct, frozen=True, kw_only=True):
     actions: tuple[Action, ...] = ()
     destroys: tuple[str, ...] = ()
     typed_name: str = ""
+    parts: tuple[Part, ...] = ()
     world: tuple[str, ...] = ()
+
+    def choosing(self, choices: Choices) -> Preview:
+        """Return the same preview with other choices for some of its parts."""
+        return msgspec.structs.replace(self, parts=tuple(part.choosing(choices) for part in self.parts))
 
     @property
     def fingerprint(self) -> str:
@@ -165,10 +175,11 @@ class Answer(Enum):
 
 
 class Reply(Struct, frozen=True):
-    """An answer, with the reason that a skip must carry."""
+    """An answer, with the reason that a skip must carry, and what was chosen for parts of the preview."""
 
     answer: Answer
     reason: str = ""
+    choices: Choices = {}
 
 
 class Option(Struct, frozen=True):
@@ -236,70 +247,6 @@ class SkippedError(Exception):
 
 class DeclinedError(Exception):
     """Raised when the operator declined for now: the run stops here and can be resumed."""
-
-
-class Secrets(Protocol):
-    """Where a step gets the secrets of a project; asks the operator when one is not held."""
-
-    async def password(self, project_id: str) -> Secret:
-        """Return the database password of a project of the plan.
-
-        Raises:
-            MigrationError: there is none, and the operator did not give one.
-        """
-
-    async def key(self, project_id: str, kind: str) -> Secret:
-        """Return an API key of a project: ``anon key`` or ``service key``.
-
-        Raises:
-            MigrationError: there is none, and the operator did not give one.
-        """
-
-    def doubt(self, project_id: str, kind: str, reason: str) -> None:
-        """Use a secret no more because it was refused: the operator is asked for another when it is next needed."""
-
-    async def replace(self, project_id: str, kind: str, secret: Secret) -> None:
-        """Hold and keep a secret that was seen to be right, in the place of any former one."""
-
-    async def kept(self, project_id: str) -> tuple[str, ...]:
-        """Return the kinds of a project's secrets that stay kept when this sitting ends."""
-
-    async def forget(self, project_id: str) -> None:
-        """Remove a project's secrets from where they are kept; what this sitting holds goes with its end."""
-
-    async def keep_again(self, project_id: str) -> None:
-        """Keep what this sitting still holds of a project's secrets."""
-
-    @property
-    def kept_in(self) -> str:
-        """What to call the place where secrets are kept."""
-
-    @property
-    def lasting(self) -> bool:
-        """Whether the seal can still be opened in a later sitting."""
-
-    async def seal(self) -> Seal:
-        """Return what seals the former contents of files, so that they are not kept in plaintext."""
-
-
-class Memory(Protocol):
-    """What a step must still know in a later sitting to verify or revert itself; kept in the journal."""
-
-    def remember(self, key: str, value: bytes) -> None:
-        """Keep ``value`` durably under ``key``; on disk when this returns."""
-
-    def recall(self, key: str) -> bytes | None:
-        """Return what was kept under ``key``, or None."""
-
-    def forget(self, key: str) -> None:
-        """Keep nothing under ``key`` any more: what it told of has been taken back."""
-
-
-class ThrowAwayServers(Protocol):
-    """Starts an empty Postgres server on this machine, which is gone when the block ends."""
-
-    def __call__(self, major: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
-        """Start one of a major version; the block gets its superuser's URL, without a password, and the password."""
 
 
 @dataclass(frozen=True)
@@ -388,6 +335,14 @@ class Step(ABC):
     @abstractmethod
     async def verify(self, context: Context) -> Evidence:
         """Look at the world, not at what ``apply`` remembers, and say what is proved."""
+
+    def settle(self, context: Context, choices: Choices) -> None:
+        """Note durably what the operator chose for the parts of a preview; ``preview`` shows it from then on."""
+        raise NotImplementedError
+
+    def behind(self, part: str) -> tuple[Secret, ...]:
+        """Return the values behind the masks of a part, as last previewed: the present one, then the new one."""
+        return ()
 
     async def revert(self, context: Context) -> None:  # noqa: B027 - a step that only reads has nothing to take back
         """Take it back; may be repeated after a crash at any point.

@@ -20,6 +20,7 @@ from tekup_migrate.steps import (
     DeclinedError,
     Evidence,
     Preview,
+    Reply,
     SkippedError,
     Step,
 )
@@ -110,13 +111,20 @@ class Walk(ABC):
                 raise SkippedError(reply.reason)
             if reply.answer is Answer.DECLINE:
                 raise DeclinedError
-            confirmed = preview.fingerprint
+            confirmed = self._settle(step, preview, reply)
         raise WorldChangedError(
             f"“{step.title}” keeps changing while it is being confirmed",
             happened=f"What it would do changed {_MOST_PREVIEWS} times between the preview and the confirmation.",
             unchanged="Nothing of it was carried out.",
             remedy="Stop whatever changes the same files or tables, then try again.",
         )
+
+    def _settle(self, step: Step, preview: Preview, reply: Reply) -> str:
+        """Note what was chosen for the parts of a confirmed preview; return the fingerprint of what was agreed on."""
+        chosen = preview.choosing(reply.choices)
+        if chosen.parts:
+            step.settle(self.context, {part.id: part.choice for part in chosen.parts})
+        return chosen.fingerprint
 
     def _write_ahead(self, step: Step, preview: Preview, state: State) -> None:
         """Write what was agreed to the journal, before the world is touched."""
