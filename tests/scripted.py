@@ -24,11 +24,11 @@ from tekup_migrate.steps import (
     Question,
     Reply,
     SecretRequest,
-    Secrets,
     Step,
     Undo,
     Verdict,
 )
+from tekup_migrate.surroundings import Secrets
 
 
 class FileStep(Step):
@@ -68,10 +68,12 @@ class ScriptedOperator:
     secrets: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    previews: list[tuple[str, Preview]] = field(default_factory=list)
     before_reply: Callable[[], object] = lambda: None
 
     async def confirm(self, step: Step, preview: Preview) -> Reply:
         self.asked.append(f"confirm {step.id}")
+        self.previews.append((step.id, preview))
         self.before_reply()
         return self.replies.pop(0) if self.replies else Reply(Answer.PROCEED)
 

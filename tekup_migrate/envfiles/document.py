@@ -7,8 +7,8 @@ not UTF-8 ride along as lone surrogates, so that writing what was read gives the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tekup_migrate.envfiles.errors import EnvFileError, UnsafeValueError, shown_key
@@ -51,6 +51,15 @@ class EnvEntry:
 
     def __repr__(self) -> str:
         return f"EnvEntry({shown_key(self.key)!r}, line={self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Other text for one stretch of a document, given in character positions of the document's text."""
+
+    start: int
+    end: int
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +121,47 @@ class EnvDocument:
                 quote that is open.
             UnsafeValueError: a value cannot be spelled so that every reader reads it.
         """
-        self._refuse_unclear(changes)
-        pieces: list[str] = []
-        position = 0
+        edits = (edit for key, value in changes.items() for edit in self.edits(key, value))
+        return self.edited(edits, changes)
+
+    def edits(self, key: str, value: str) -> tuple[Edit, ...]:
+        """Return what ``replaced`` would do to every occurrence of one key; raises the same.
+
+        An occurrence that every reader reads as that value already is left out.
+        """
+        self._refuse_unclear(key)
+        edits = []
         for entry in self.entries:
-            if entry.key not in changes:
-                continue
-            spelled = self._spelled(entry, changes[entry.key])
-            pieces += [self.text[position : entry.start], "" if entry.assigned else "=", spelled]
-            position = entry.end
-        pieces.append(self.text[position:])
-        after = EnvDocument.from_text("".join(pieces))
+            if entry.key == key:
+                spelled = ("" if entry.assigned else "=") + self._spelled(entry, value)
+                if spelled != self.text[entry.start : entry.end]:
+                    edits.append(Edit(entry.start, entry.end, spelled))
+        return tuple(edits)
+
+    def edited(self, edits: Iterable[Edit], changes: Mapping[str, str]) -> EnvDocument:
+        """Return this document with edits made, which give these keys these values and change no other.
+
+        Raises:
+            EnvFileError: other values would change too.
+        """
+        after = EnvDocument.from_text(edited_text(self.text, edits))
         if after.values != {**self.values, **changes}:
             raise EnvFileError(
-                f"{', '.join(changes)} cannot be changed alone",
+                f"{', '.join(changes) or 'A comment'} cannot be changed alone",
                 happened="A quote is open somewhere before, and would take the new value for its end.",
                 unchanged="Nothing was written.",
                 remedy="Close the open quote by hand first.",
             )
         return after
+
+    def comments(self) -> Iterator[tuple[int, int]]:
+        """Yield where the text of each comment begins, behind its ``#``, and where its line ends."""
+        position = 0
+        skipped = [(stretch.start, stretch.end) for stretch in self.unread]
+        for start, end in sorted([*((entry.start, entry.end) for entry in self.entries), *skipped]):
+            yield from _comments(self.text, position, start)
+            position = end
+        yield from _comments(self.text, position, len(self.text))
 
     def spellings(self, key: str) -> list[str]:
         """Return how each occurrence of a key spells its value, quotes included."""
@@ -156,25 +187,43 @@ class EnvDocument:
                 return present
             raise
 
-    def _refuse_unclear(self, changes: Mapping[str, str]) -> None:
-        for key in changes:
-            if key not in self.values:
-                raise EnvFileError(
-                    f"{key} is not in the file",
-                    happened=f"The file has no line that sets {key}.",
-                    unchanged="Nothing was written.",
-                    remedy=f"Add a line {key}= to the file, or leave the key out.",
-                )
+    def _refuse_unclear(self, key: str) -> None:
+        if key not in self.values:
+            raise EnvFileError(
+                f"{key} is not in the file",
+                happened=f"The file has no line that sets {key}.",
+                unchanged="Nothing was written.",
+                remedy=f"Add a line {key}= to the file, or leave the key out.",
+            )
         for stretch in self.unread:
             for line in _LINE_BREAK.split(self.text[stretch.start : stretch.end]):
                 match = _OTHER_ASSIGNMENT.match(line)
-                if match and match[1] in changes:
+                if match and match[1] == key:
                     raise EnvFileError(
-                        f"{match[1]} stands on a line that its readers disagree on",
+                        f"{key} stands on a line that its readers disagree on",
                         happened=f"python-dotenv skips line {stretch.line}; other readers take a value from it.",
                         unchanged="Nothing was written.",
                         remedy=f"Put line {stretch.line} right by hand (a quote is open, or text follows it).",
                     )
+
+
+def edited_text(text: str, edits: Iterable[Edit]) -> str:
+    """Return a text with edits made; they must not overlap."""
+    pieces: list[str] = []
+    position = 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        pieces += [text[position : edit.start], edit.text]
+        position = edit.end
+    return "".join([*pieces, text[position:]])
+
+
+def _comments(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield the comments between two values: nothing else between them holds a ``#``."""
+    position = start
+    while (found := text.find("#", position, end)) >= 0:
+        line_break = _LINE_BREAK.search(text, found, end)
+        position = line_break.start() if line_break else end
+        yield found + 1, position
 
 
 class _Cursor:

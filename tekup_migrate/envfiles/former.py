@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from pathlib import Path
 
 import msgspec
@@ -24,6 +25,18 @@ class _Kept(msgspec.Struct, frozen=True):
     mode: int
     content: bytes
     written: bytes
+    env: bool = True
+    keys: tuple[str, ...] = ()
+    stretches: tuple[int, ...] = ()
+
+
+class Now(Enum):
+    """How a file stands against what is known of it."""
+
+    FORMER = "as it was before"
+    OURS = "as it was rewritten"
+    EDITED = "edited since"
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,9 @@ class FormerFile:
         mode: the permission bits of the real file.
         content: its former bytes.
         written: the bytes that the rewrite put there, to notice that somebody edited the file since.
+        env: whether it is an env file.
+        keys: the keys whose values the rewrite changed.
+        stretches: the comments, or the lines of another text, that it changed, counted from 0.
     """
 
     path: Path
@@ -45,6 +61,9 @@ class FormerFile:
     mode: int
     content: bytes = field(repr=False)
     written: bytes = field(repr=False)
+    env: bool = True
+    keys: tuple[str, ...] = ()
+    stretches: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, path: Path, rewrite: EnvRewrite) -> FormerFile:
@@ -56,11 +75,42 @@ class FormerFile:
         real = real_path(path)
         link = str(path.readlink()) if path.is_symlink() else None
         mode = stat.S_IMODE(real.stat().st_mode)
-        return cls(path.absolute(), real, link, mode, rewrite.before, rewrite.after)
+        return cls(
+            path=path.absolute(),
+            real=real,
+            link=link,
+            mode=mode,
+            content=rewrite.before,
+            written=rewrite.after,
+            env=rewrite.values is not None,
+            keys=rewrite.keys,
+            stretches=rewrite.stretches,
+        )
+
+    def following(self, earlier: FormerFile) -> FormerFile:
+        """Return what undoes this rewrite and an earlier one of the same file at once."""
+        if self.content not in (earlier.written, earlier.content):
+            return self
+        return replace(
+            earlier,
+            written=self.written,
+            keys=tuple(dict.fromkeys((*earlier.keys, *self.keys))),
+            stretches=tuple(sorted({*earlier.stretches, *self.stretches})),
+        )
 
     def sealed(self, seal: Seal) -> bytes:
         """Return this as bytes that only the holder of the seal's key can read."""
-        kept = _Kept(str(self.path), str(self.real), self.link, self.mode, self.content, self.written)
+        kept = _Kept(
+            path=str(self.path),
+            real=str(self.real),
+            link=self.link,
+            mode=self.mode,
+            content=self.content,
+            written=self.written,
+            env=self.env,
+            keys=self.keys,
+            stretches=self.stretches,
+        )
         return seal.close(msgspec.msgpack.encode(kept))
 
     @classmethod
@@ -71,20 +121,45 @@ class FormerFile:
             SealBrokenError: the key is another one, or the bytes were tampered with.
         """
         kept = msgspec.msgpack.decode(seal.open(sealed), type=_Kept)
-        return cls(Path(kept.path), Path(kept.real), kept.link, kept.mode, kept.content, kept.written)
+        fields = msgspec.structs.asdict(kept)
+        return cls(**{**fields, "path": Path(kept.path), "real": Path(kept.real)})
 
 
-def restore(former: FormerFile) -> bool:
+def standing(former: FormerFile) -> tuple[Now, bytes]:
+    """Return how the file stands now, and what it holds; reads only.
+
+    Raises:
+        WorldChangedError: the symlink leads elsewhere now.
+        EnvFileError: the file cannot be read.
+    """
+    _refuse_other_link(former)
+    places = [place for place in dict.fromkeys((former.path, former.real)) if place.exists()]
+    if not places:
+        return Now.GONE, b""
+    contents = [read_bytes(place) for place in places]
+    for current in contents:
+        if current not in (former.content, former.written):
+            return Now.EDITED, current
+    return (Now.FORMER if contents[-1] == former.content else Now.OURS), contents[-1]
+
+
+def restore(former: FormerFile, *, over_edits: bool = False) -> bool:
     """Put back the former bytes, mode and symlink; return whether there was anything to do.
 
     May be repeated after a crash at any point.
+
+    Args:
+        former: what the file was.
+        over_edits: put it back although somebody edited or deleted the file since: the operator said so.
 
     Raises:
         WorldChangedError: the file or the symlink is neither what it was nor what the rewrite made it;
             names the keys that differ, overwrites nothing.
         EnvFileError: the file cannot be read or written.
     """
-    refuse_restore(former)
+    now, current = standing(former)
+    if not over_edits and now in (Now.EDITED, Now.GONE):
+        raise edited_meanwhile(former.path, former.written, current)
     relink = former.link is not None and not former.path.is_symlink()
     if not relink and former.real.exists() and _is_former(former):
         return False
@@ -92,23 +167,6 @@ def restore(former: FormerFile) -> bool:
     if relink and former.link is not None:
         _put_link(former.path, former.link)
     return True
-
-
-def refuse_restore(former: FormerFile) -> bytes:
-    """Return what the file holds now, or stop where putting it back would overwrite somebody's edit; reads only.
-
-    Raises:
-        WorldChangedError: the file or the symlink is neither what it was nor what the rewrite made it.
-        EnvFileError: the file cannot be read.
-    """
-    _refuse_other_link(former)
-    places = [place for place in dict.fromkeys((former.path, former.real)) if place.exists()]
-    current = b""
-    for place in places or [former.real]:
-        current = read_bytes(place)
-        if current not in (former.content, former.written):
-            raise edited_meanwhile(place, former.written, current)
-    return current
 
 
 def _is_former(former: FormerFile) -> bool:

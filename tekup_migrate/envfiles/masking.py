@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tekup_migrate.credentials.keys import KeyKind
 from tekup_migrate.credentials.patterns import Found, named_key
@@ -36,10 +36,18 @@ def masked_lines(document: EnvDocument, redactor: Redactor) -> list[str]:
     visible. A secret over several lines is masked on its first and an ellipsis on the others. Characters
     that would disturb a terminal are shown as U+FFFD.
     """
-    text = document.text
+    return _masked(document.text, _secrets(document, redactor))
+
+
+def masked_text_lines(text: str, redactor: Redactor) -> list[str]:
+    """Return the lines of a text that is no env file as they may be painted, one for each line of it."""
+    return _masked(text, redactor.find(text))
+
+
+def _masked(text: str, secrets: Iterable[Found]) -> list[str]:
     pieces: list[str] = []
     position = 0
-    for found in _secrets(document, redactor):
+    for found in secrets:
         breaks = LINE_BREAK.findall(text, found.start, found.end)
         pieces += [text[position : found.start], found.secret.mask, *("\n‹…›" for _ in breaks)]
         position = found.end

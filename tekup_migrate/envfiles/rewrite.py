@@ -20,23 +20,27 @@ Values = dict[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class EnvRewrite:
-    """What a rewrite will do to one env file.
+    """What a rewrite will do to one file.
 
     Attributes:
         path: the real file; symlinks have been followed.
         before: its bytes when the rewrite was planned.
         after: its bytes once it is written.
-        values: all keys and values that python-dotenv must read from it then.
-        changed: the keys whose lines change, in the order of the file; empty when nothing changes.
+        values: all keys and values that python-dotenv must read from it then; None for a file of another kind.
+        changed: the keys or lines that change, in the order of the file; empty when nothing changes.
         warnings: what a usual reader of the file will read differently.
+        keys: the keys whose values change.
+        stretches: which comments of an env file change, or which lines of another text, counted from 0.
     """
 
     path: Path
     before: bytes = field(repr=False)
     after: bytes = field(repr=False)
-    values: Values = field(repr=False)
+    values: Values | None = field(repr=False)
     changed: tuple[str, ...]
     warnings: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    stretches: tuple[int, ...] = ()
 
 
 def plan_rewrite(path: Path, changes: Mapping[str, Secret | str]) -> EnvRewrite:
@@ -53,9 +57,9 @@ def plan_rewrite(path: Path, changes: Mapping[str, Secret | str]) -> EnvRewrite:
     document = EnvDocument.parse(before)
     after = document.replaced(wanted)
     values = {**read_values(before), **wanted}
-    _check_values(real, after.to_bytes(), values)
+    check_values(real, after.to_bytes(), values)
     changed = tuple(key for key in document.values if key in wanted and document.spellings(key) != after.spellings(key))
-    return EnvRewrite(real, before, after.to_bytes(), values, changed, document.warnings())
+    return EnvRewrite(real, before, after.to_bytes(), values, changed, document.warnings(), keys=changed)
 
 
 def write(rewrite: EnvRewrite) -> bool:
@@ -114,7 +118,7 @@ def replace_bytes(path: Path, content: bytes, *, mode: int | None = None, intend
     def check(temporary: Path) -> None:
         """Refuse a file, before it takes its place, that would be read otherwise than intended."""
         if intended is not None:
-            _check_values(path, temporary.read_bytes(), intended)
+            check_values(path, temporary.read_bytes(), intended)
 
     try:
         replace_file(path, content, mode=mode, check=check)
@@ -144,7 +148,8 @@ def edited_meanwhile(path: Path, expected: bytes, current: bytes) -> WorldChange
     )
 
 
-def _check_values(path: Path, content: bytes, intended: Values) -> None:
+def check_values(path: Path, content: bytes, intended: Values) -> None:
+    """Raise ``EnvFileError`` unless python-dotenv reads exactly the intended keys and values from ``content``."""
     found = read_values(content)
     wrong = sorted(key for key in found.keys() | intended.keys() if found.get(key) != intended.get(key))
     if found == intended:

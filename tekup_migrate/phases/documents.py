@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.backing_up import backup_folders
+from tekup_migrate.phases.env_undo import documented_mentions
 from tekup_migrate.phases.rotation import found_leaks
 from tekup_migrate.phases.taken_back import edited_since, reverted
 from tekup_migrate.plan import Phase, Plan
@@ -103,7 +104,9 @@ class Decommission(_RunDocument):
 
         plan = context.plan
         backups = [str(path) for path in backup_folders(context)]
-        return decommission_plan(plan, self._date(context), backups, await found_leaks(context))
+        return decommission_plan(
+            plan, self._date(context), backups, await found_leaks(context), documented_mentions(context)
+        )
 
     def _date(self, context: Context) -> dt.date:
         from tekup_migrate.report.decommission import decommission_date

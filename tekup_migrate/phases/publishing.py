@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from tekup_migrate.phases.env_undo import rewritten_texts
 from tekup_migrate.phases.prisma import own_config
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, Phase, Plan
@@ -24,6 +25,7 @@ from tekup_migrate.steps import (
 )
 
 if TYPE_CHECKING:
+    from tekup_migrate.envfiles.former import FormerFile
     from tekup_migrate.git.commits import CommitRecord
     from tekup_migrate.git.push import PushRecord
     from tekup_migrate.git.repository import Repository
@@ -51,7 +53,7 @@ class Commit(Step):
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         head = await repository.head()
-        paths = self._paths(context)
+        paths = await self._paths(context)
         changed = [entry.path for entry in await repository.status(paths)]
         others = [entry.path for entry in await repository.status() if entry.path not in paths]
         return Preview(
@@ -70,11 +72,20 @@ class Commit(Step):
     async def _own_changes(self, context: Context, repository: Repository) -> tuple[Remark, ...]:
         """Say when a file to be committed held uncommitted work before this run wrote to it."""
         app = context.plan.apps[self.app]
+        texts = {_relative(former, app): former for former in await rewritten_texts(context, self.app)}
+        before = {name: former.content for name, former in texts.items()}
         kept = context.memory.recall(f"{self.phase}.readme.{self.app}")
-        committed = await repository.read("show", f"HEAD:./{app.readme}", check=False)
-        if kept is None or kept == b"-" or committed.exit_code != 0 or kept[1:] == committed.stdout:
-            return ()
-        return (Remark(f"{app.readme} had uncommitted changes of yours before; they are committed with it.", True),)
+        if kept is not None and kept != b"-" and (app.readme not in texts or kept[1:] != texts[app.readme].written):
+            before[app.readme] = kept[1:]
+        changed = []
+        for name, content in before.items():
+            committed = await repository.read("show", f"HEAD:./{name}", check=False)
+            if committed.exit_code == 0 and content != committed.stdout:
+                changed.append(name)
+        return tuple(
+            Remark(f"{name} had uncommitted changes of yours before; they are committed with it.", True)
+            for name in changed
+        )
 
     async def apply(self, context: Context) -> None:
         """Commit exactly these paths."""
@@ -84,7 +95,7 @@ class Commit(Step):
 
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
-        paths = self._paths(context)
+        paths = await self._paths(context)
         record = await commit_paths(
             repository,
             paths,
@@ -101,7 +112,7 @@ class Commit(Step):
         from tekup_migrate.git.repository import Repository
 
         repository = await Repository.open(context.plan.apps[self.app].directory)
-        left = [entry.path for entry in await repository.status(self._paths(context))]
+        left = [entry.path for entry in await repository.status(await self._paths(context))]
         head = await repository.head()
         good = not left and head.branch == context.plan.branch
         return Evidence(
@@ -164,9 +175,14 @@ class Commit(Step):
     def _message(self, context: Context) -> str:
         return f"docs: the database moved to Supabase project {context.plan.target.ref}"
 
-    def _paths(self, context: Context) -> tuple[str, ...]:
+    async def _paths(self, context: Context) -> tuple[str, ...]:
         app = context.plan.apps[self.app]
-        return (app.readme, *own_config(context, self.app, app))
+        texts = (_relative(former, app) for former in await rewritten_texts(context, self.app))
+        return tuple(dict.fromkeys((app.readme, *own_config(context, self.app, app), *texts)))
+
+
+def _relative(former: FormerFile, app: App) -> str:
+    return former.path.relative_to(app.directory.absolute()).as_posix()
 
 
 class Push(Step):

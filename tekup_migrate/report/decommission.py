@@ -13,7 +13,9 @@ def decommission_date(plan: Plan, today: dt.date) -> dt.date:
     return today + dt.timedelta(days=plan.decommission_days)
 
 
-def decommission_plan(plan: Plan, date: dt.date, backups: Sequence[str], rotate: Sequence[str]) -> str:
+def decommission_plan(
+    plan: Plan, date: dt.date, backups: Sequence[str], rotate: Sequence[str], mentions: Sequence[str] = ()
+) -> str:
     """Return the plan as Markdown.
 
     Args:
@@ -21,6 +23,7 @@ def decommission_plan(plan: Plan, date: dt.date, backups: Sequence[str], rotate:
         date: the first day on which the source may be deleted.
         backups: where the backups are, a path each.
         rotate: what must be rotated and where it was found, a line each, without values.
+        mentions: what still names the source in the apps' repositories, a line each.
     """
     source, target = plan.source, plan.target
     lines = [
@@ -41,6 +44,7 @@ def decommission_plan(plan: Plan, date: dt.date, backups: Sequence[str], rotate:
         *(f"- [ ] {line}" for line in rotate or ("Nothing was found in documents or under git.",)),
         f"- [ ] The database password and the API keys of `{source.ref}`, once nothing uses them.",
         "",
+        *(("## Still names the old project", "", *(f"- [ ] {line}" for line in mentions), "") if mentions else ()),
         f"## On {date.isoformat()} or later",
         "",
         "- [ ] Take a last backup of the source and read it back.",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected
+from tekup_migrate.steps import Answer, FileChange, Reply
 from tekup_migrate.walk import Ending
 from tests.rollback.conftest import Stage
 from tests.rollback.pictures import differences, picture
@@ -42,14 +44,41 @@ async def taken_back(stage: Stage) -> None:
     assert differences(stage.before, await picture(stage.sitting)) == []
 
 
-async def test_an_env_file_edited_by_hand_is_named_with_its_key_and_not_its_value(stage: Stage) -> None:
+async def edited(stage: Stage) -> tuple[Path, bytes]:
+    """Go on to the rewritten env file, edit it by hand, and return it with what it holds then."""
     await stage.forward("desk.env")
     path = stage.directory / ".env.production"
-    written = path.read_bytes()
-    path.write_bytes(written + b"ADDED_BY_HAND=hush-hush\n")
-    await refused(stage, "desk.env", ".env.production", "ADDED_BY_HAND")
-    assert "hush-hush" not in "".join(str(event) for event in stage.events)
-    path.write_bytes(written)
+    path.write_bytes(path.read_bytes() + b"ADDED_BY_HAND=hush-hush\n")
+    return path, path.read_bytes()
+
+
+async def test_an_env_file_edited_by_hand_stays_so_unless_the_operator_chooses_otherwise(stage: Stage) -> None:
+    path, now = await edited(stage)
+    outcome = await stage.back("desk.env")
+    assert (outcome.ending, outcome.step) == (Ending.DIFFERS, "desk.env")
+    assert path.read_bytes() == now
+    previews = [preview for step, preview in stage.operator.previews if step == "desk.env"]
+    changes = [action for action in previews[-1].actions if isinstance(action, FileChange)]
+    assert len(changes) == 2, "from before to ours, and from ours to now"
+    assert "ADDED_BY_HAND" in str(changes[1])
+    path.write_bytes(now.removesuffix(b"ADDED_BY_HAND=hush-hush\n"))
+    await taken_back(stage)
+
+
+async def test_only_what_was_rewritten_is_put_back_where_the_operator_says_so(stage: Stage) -> None:
+    path, now = await edited(stage)
+    stage.operator.replies = [Reply(Answer.PROCEED, choices={f"undo {path}": "put back only what was rewritten"})]
+    assert (await stage.back("desk.env")).ending is Ending.FINISHED
+    assert path.read_bytes() == path.read_bytes().removesuffix(b"ADDED_BY_HAND=hush-hush\n") + now[-24:]
+    path.write_bytes(path.read_bytes().removesuffix(b"ADDED_BY_HAND=hush-hush\n"))
+    await taken_back(stage)
+
+
+async def test_the_former_bytes_come_back_over_an_edit_where_the_operator_says_so(stage: Stage) -> None:
+    path, _ = await edited(stage)
+    stage.operator.replies = [Reply(Answer.PROCEED, choices={f"undo {path}": "put the former bytes back"})]
+    assert (await stage.back("desk.env")).ending is Ending.FINISHED
+    assert b"ADDED_BY_HAND" not in path.read_bytes()
     await taken_back(stage)
 
 

@@ -1,0 +1,247 @@
+"""Taking an env rewrite back: former bytes, mode and symlink; an edit made since is the operator's to decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from tekup_migrate.parts import Choices, Part
+from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
+from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over
+from tekup_migrate.phases.taken_back import reverted
+from tekup_migrate.steps import Action, Context, Evidence, FileChange, Preview, Remark, Step
+
+if TYPE_CHECKING:
+    from tekup_migrate.envfiles.former import FormerFile
+
+KEEP, FORMER, OURS = "keep it as it is now", "put the former bytes back", "put back only what was rewritten"
+
+
+class EnvUndo(Step):
+    """The half of an env step that takes it back. ``app`` is the id of the app whose files they are."""
+
+    name = "env"
+    app: str
+
+    async def preview_revert(self, context: Context) -> Preview:
+        """Show every line that changes back, secrets masked, and the rows that the app has written meanwhile.
+
+        A file that somebody edited since is shown in its three versions, and stays as it is unless the operator
+        chooses otherwise.
+        """
+        from tekup_migrate.envfiles.former import Now, standing
+        from tekup_migrate.envfiles.untouched import keyed_digest
+
+        changes: list[Action] = []
+        parts: list[Part] = []
+        world: list[str] = []
+        for former in await self._formers(context):
+            now, content = standing(former)
+            world.append(f"{former.path} {now.value} {keyed_digest(content)}")
+            if now in (Now.EDITED, Now.GONE):
+                parts.append(_part(former, now))
+                changes += _three_versions(context, former, now, content)
+            elif now is Now.OURS:
+                changes.append(_change(context, former, content, former.content))
+        app = context.plan.apps[self.app]
+        count = sum(isinstance(change, FileChange) for change in changes)
+        return Preview(
+            title=f"Put back the files of {app.title}",
+            target=str(app.directory),
+            verb="Put them back" if count else "Put nothing back",
+            undo="Run the step again: the files are rewritten anew.",
+            actions=(
+                *[Remark(line, True) for line in await self._written_since(context)],
+                *(changes or [Remark("Every file is as it was before: nothing is written.")]),
+            ),
+            parts=tuple(parts),
+            world=tuple(world),
+        ).choosing(self._chosen(context))
+
+    async def revert(self, context: Context) -> None:
+        """Settle the rows that the target received since, then put back what is to be put back."""
+        from tekup_migrate.envfiles.former import standing
+
+        formers = await self._formers(context)
+        for former in formers:
+            standing(former)
+        if is_cut_over(context, self.app):
+            await carry_back(context, context.plan.moves_of(self.app))
+        for former in formers:
+            self._put_back(context, former)
+
+    async def verify_reverted(self, context: Context) -> Evidence:
+        """Compare every file with its former bytes; one that was to stay edited is said to be."""
+        from tekup_migrate.envfiles.former import Now, standing
+
+        formers = await self._formers(context)
+        chosen = self._chosen(context)
+        wrong, facts = [], []
+        for former in formers:
+            now, content = standing(former)
+            choice = chosen.get(_part_id(former), KEEP)
+            if now is Now.FORMER or (now is Now.EDITED and choice == OURS and not _ours_left(former, content)):
+                continue
+            wrong.append(str(former.path))
+            facts.append(f"{former.path} is {now.value}; chosen: {choice}")
+        good = f"{_files(len(formers))} as before, byte for byte" if formers else "no file of it was rewritten"
+        merged = sum(standing(former)[0] is Now.EDITED for former in formers)
+        if merged:
+            good = f"{_files(len(formers))} without what was rewritten; {merged} of them keep later edits"
+        return reverted(not wrong, good, f"not as before: {', '.join(wrong)}", facts=tuple(facts))
+
+    def forget(self, context: Context) -> None:
+        """Forget the former bytes, the choices, and that the app was pointed at the target."""
+        for name in self._names(context):
+            context.memory.forget(self._key(name))
+        for key in (self._names_key, self._choices_key, self._documented_key):
+            context.memory.forget(key)
+        forget_cut_over(context, self.app)
+
+    def _put_back(self, context: Context, former: FormerFile) -> None:
+        from tekup_migrate.envfiles.former import Now, restore, standing
+        from tekup_migrate.envfiles.rewrite import replace_bytes
+        from tekup_migrate.envfiles.untouched import put_back
+
+        now, content = standing(former)
+        if now in (Now.FORMER, Now.OURS):
+            if restore(former):
+                context.ran("file", "put back as it was", str(former.path))
+            return
+        choice = self._chosen(context).get(_part_id(former), KEEP)
+        if choice == FORMER:
+            restore(former, over_edits=True)
+            context.ran("file", "put back as it was, over what was edited since", str(former.path))
+        elif choice == OURS and now is Now.EDITED:
+            merged, left = put_back(former, content)
+            if merged != content:
+                replace_bytes(former.real, merged)
+            said = f"; changed since and left: {', '.join(left)}" if left else ""
+            context.ran("file", f"put back only what was rewritten{said}", str(former.path))
+        else:
+            context.ran("file", "kept as it is now", str(former.path))
+
+    async def _written_since(self, context: Context) -> tuple[str, ...]:
+        if not is_cut_over(context, self.app):
+            return ()
+        outcomes = await written_since(context, context.plan.moves_of(self.app))
+        return tuple(line for outcome in outcomes if (line := since_line(outcome)))
+
+    async def _formers(self, context: Context) -> tuple[FormerFile, ...]:
+        from tekup_migrate.envfiles.former import FormerFile as Former
+
+        sealed = [kept for name in self._names(context) if (kept := context.memory.recall(self._key(name)))]
+        if not sealed:
+            return ()
+        seal = await context.secrets.seal()
+        return tuple(Former.unsealed(each, seal) for each in sealed)
+
+    def _names(self, context: Context) -> tuple[str, ...]:
+        kept = context.memory.recall(self._names_key)
+        return msgspec.json.decode(kept, type=tuple[str, ...]) if kept else ()
+
+    def _chosen(self, context: Context) -> Choices:
+        kept = context.memory.recall(self._choices_key)
+        return msgspec.json.decode(kept, type=dict[str, str]) if kept else {}
+
+    def _key(self, name: str) -> str:
+        return f"{self.id}:{name}"
+
+    @property
+    def _names_key(self) -> str:
+        return _names_key(self.id)
+
+    @property
+    def _documented_key(self) -> str:
+        return _documented_key(self.id)
+
+    @property
+    def _choices_key(self) -> str:
+        return f"{self.id}:choices"
+
+
+def documented_mentions(context: Context) -> tuple[str, ...]:
+    """Return what still names the old project in the apps' repositories and was to be documented, a line each."""
+    lines: list[str] = []
+    for phase, app in _env_phases(context):
+        kept = context.memory.recall(_documented_key(f"{phase}.{EnvUndo.name}"))
+        title = context.plan.apps[app].title
+        lines += [f"{title}: {line}" for line in msgspec.json.decode(kept or b"[]", type=list[str])]
+    return tuple(lines)
+
+
+async def rewritten_texts(context: Context, app: str) -> tuple[FormerFile, ...]:
+    """Return the tracked files of an app, other than env files, that this run rewrote: they may be committed."""
+    from tekup_migrate.envfiles.former import FormerFile as Former
+
+    found: list[FormerFile] = []
+    for phase, owner in _env_phases(context):
+        if owner == app:
+            step = f"{phase}.{EnvUndo.name}"
+            names = msgspec.json.decode(context.memory.recall(_names_key(step)) or b"[]", type=list[str])
+            sealed = [kept for name in names if (kept := context.memory.recall(f"{step}:{name}"))]
+            if sealed:
+                seal = await context.secrets.seal()
+                found += [former for each in sealed if not (former := Former.unsealed(each, seal)).env]
+    return tuple(found)
+
+
+def _env_phases(context: Context) -> Iterator[tuple[str, str]]:
+    return ((phase.id, phase.app) for phase in context.plan.phases if phase.app)
+
+
+def _documented_key(step: str) -> str:
+    return f"{step}:documented"
+
+
+def _names_key(step: str) -> str:
+    return f"{step}:files"
+
+
+def _part_id(former: FormerFile) -> str:
+    return f"undo {former.path}"
+
+
+def _part(former: FormerFile, now: object) -> Part:
+    from tekup_migrate.envfiles.former import Now
+
+    options = (KEEP, FORMER) if now is Now.GONE else (KEEP, FORMER, OURS)
+    name = former.path.name
+    return Part(id=_part_id(former), group=str(former.path), label=name, options=options, choice=KEEP)
+
+
+def _three_versions(context: Context, former: FormerFile, now: object, content: bytes) -> Iterator[Action]:
+    """Show what the file was, what this run made of it, and what somebody made of that."""
+    from tekup_migrate.envfiles.former import Now
+
+    if now is Now.GONE:
+        yield Remark(f"{former.path} was deleted since. It stays so unless you choose otherwise.", warning=True)
+    else:
+        yield Remark(f"{former.path} was edited since. It stays as it is now unless you choose otherwise.", True)
+    yield Remark(f"{former.path}: from what it was before to what this run wrote")
+    yield _change(context, former, former.content, former.written)
+    if now is Now.EDITED:
+        yield Remark(f"{former.path}: from what this run wrote to what it is now")
+        yield _change(context, former, former.written, content, part=_part_id(former))
+
+
+def _change(context: Context, former: FormerFile, before: bytes, after: bytes, *, part: str = "") -> FileChange:
+    from tekup_migrate.envfiles.diff import diff_lines
+
+    lines = diff_lines(before, after, redactor=context.redactor, env=former.env)
+    if part:
+        lines = tuple(msgspec.structs.replace(line, part=part) if line.kind != " " else line for line in lines)
+    return FileChange(str(former.path), lines)
+
+
+def _ours_left(former: FormerFile, content: bytes) -> bool:
+    """Whether something that this run wrote could still be put back."""
+    from tekup_migrate.envfiles.untouched import put_back
+
+    return put_back(former, content)[0] != content
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
