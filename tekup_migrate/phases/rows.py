@@ -307,7 +307,7 @@ async def _digest(source: Side, target: Side, move: TableMove) -> str:
 
     pair = await read_pair(source, target, move)
     async with target.connection() as connection:
-        return str(await RowDigests(pair.target, pair.names, pair.key).whole(connection))
+        return str(await RowDigests(pair.target, pair.names, pair.key, pair.hashed).whole(connection))
 
 
 class FinalPass(_RowsStep):

@@ -13,7 +13,7 @@ from tekup_migrate.postgres.chunks import Chunk
 from tekup_migrate.postgres.copying import Sent, stream
 from tekup_migrate.postgres.decision import Change, Comparison, Decision
 from tekup_migrate.postgres.differences import RowsApart, sample_rows
-from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigests
+from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
 from tekup_migrate.postgres.outcome import Policy, RowDifference, Tally
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
@@ -54,8 +54,8 @@ class ChunkWork:
         self.writer = writer
         self.empty = empty
         self._decision = Decision(pair, policy, newest_by)
-        self._source = RowDigests(pair.source, pair.names, pair.key)
-        self._target = RowDigests(pair.target, pair.names, pair.key)
+        self._source = RowDigests(pair.source, pair.names, pair.key, pair.hashed)
+        self._target = RowDigests(pair.target, pair.names, pair.key, pair.hashed)
 
     def may_wait_for_others(self, state: str) -> bool:
         """Whether an error of the target may be gone once other chunks of the table are done."""
@@ -255,7 +255,7 @@ class ChunkWork:
         found = await sample_rows(source, target, self.pair, apart, 5) if self.pair.key else ()
         raise self._differs(chunk.part, found)
 
-    def _expected(self, comparison: Comparison, change: Change) -> dict[Key, str]:
+    def _expected(self, comparison: Comparison, change: Change) -> dict[Key, RowDigest]:
         if not change.kept and not change.unresolved:
             return comparison.source_rows
         arriving = {key: comparison.source_rows[key] for key in (*change.insert, *change.replace)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tekup_migrate.postgres.differences import RowsApart
-from tekup_migrate.postgres.digest import Digest
+from tekup_migrate.postgres.digest import Digest, RowDigest
 from tekup_migrate.postgres.keys import Key, among
 from tekup_migrate.postgres.outcome import Policy
 from tekup_migrate.postgres.quoting import quote_ident
@@ -33,8 +33,8 @@ class Comparison:
     target: Digest
     buckets: int = 1
     differing: tuple[int, ...] = ()
-    source_rows: dict[Key, str] = field(default_factory=dict)
-    target_rows: dict[Key, str] = field(default_factory=dict)
+    source_rows: dict[Key, RowDigest] = field(default_factory=dict)
+    target_rows: dict[Key, RowDigest] = field(default_factory=dict)
     apart: RowsApart = field(default_factory=RowsApart)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tekup_migrate.postgres.digest import column_digest
+from tekup_migrate.postgres.digest import RowDigest, column_digest
 from tekup_migrate.postgres.keys import Key, among
 from tekup_migrate.postgres.outcome import ColumnDifference, DifferenceKind, RowDifference
 from tekup_migrate.postgres.table import Table, TablePair
@@ -26,7 +26,7 @@ class RowsApart:
     changed: tuple[Key, ...] = ()
 
     @staticmethod
-    def between(source: dict[Key, str], target: dict[Key, str]) -> RowsApart:
+    def between(source: dict[Key, RowDigest], target: dict[Key, RowDigest]) -> RowsApart:
         """Compare the digests of rows by their keys."""
         return RowsApart(
             only_source=tuple(sorted(source.keys() - target.keys())),

@@ -1,9 +1,13 @@
 """Digests that the servers compute over rows, equal exactly when the rows are equal.
 
-A row's digest is the MD5 over all its columns in one fixed form: a column of fixed length as its ``send`` bytes behind
-a NULL marker, any other as the MD5 of its ``send`` bytes. Types whose ``send`` form is not alike everywhere go by their
-text form under our pinned settings. A set's digest is the count of its rows and the sums of both halves of their
-digests: it does not depend on order, can be added up over chunks, and two equal changes do not cancel out.
+Every value is turned into bytes: those of its type's ``send`` function or, where these are not alike everywhere, of its
+text form under our pinned settings. A row's digest is Postgres' own 64-bit hash of these bytes as an array of
+``bytea``, which tells order, length and NULL apart and reads the bytes several times faster than MD5. A set's digest
+is the count of its rows, the sum of their digests, and the sum of the digests hashed once more: it does not depend on
+order, can be added up over chunks, and two equal changes do not cancel out.
+
+Postgres promises its hash functions to no other version or byte order, so both servers are asked whether they agree;
+where they do not, the first half of an MD5 takes the hash's place.
 """
 
 from __future__ import annotations
@@ -12,14 +16,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tekup_migrate.postgres.keys import KeyRange
+from tekup_migrate.postgres.keys import Key, KeyRange
 from tekup_migrate.postgres.table import Column, Table
 
 if TYPE_CHECKING:
     import asyncpg
 
 _HALF = 1 << 64
+_SEED = 0x7465_6B75
 MAX_BUCKETS = 256
+
+RowDigest = int
+"""One row's digest, signed as the server prints it."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,8 @@ class Digest:
 
     Attributes:
         rows: how many there are.
-        first: the sum of the first halves of their digests, modulo 2^64.
-        second: the sum of the second halves.
+        first: the sum of their digests, modulo 2^64.
+        second: the sum of the hashes of their digests, modulo 2^64.
     """
 
     rows: int = 0
@@ -44,48 +52,28 @@ class Digest:
         return f"{self.rows}:{self.first:016x}{self.second:016x}"
 
 
-def row_digest(columns: Sequence[Column]) -> str:
-    """Return SQL for the digest of one row: 32 hexadecimal digits.
-
-    Both sides must be given the same columns in the same order.
-    """
-    return f"pg_catalog.md5({_row_bytes(columns)})"
-
-
 def column_digest(column: Column) -> str:
     """Return SQL for the digest of one column's value: hexadecimal digits, or ``-`` for NULL."""
     return f"coalesce(pg_catalog.md5({column.type.bytes_of(column.sql)}), '-')"
 
 
-def bucket_of(key: Sequence[Column], buckets: int) -> str:
-    """Return SQL for the bucket that a row's key falls into: narrows a difference down without sorting."""
-    return f"('x' || pg_catalog.substr(pg_catalog.md5({_row_bytes(key)}), 1, 2))::bit(8)::int4 % {buckets}"
+def _bytes_of(columns: Sequence[Column]) -> str:
+    """Return SQL for what stands for a row's values, one ``bytea`` each, NULL for NULL."""
+    return f"ARRAY[{', '.join(column.type.bytes_of(column.sql) for column in columns)}]::bytea[]"
 
 
-def _row_bytes(columns: Sequence[Column]) -> str:
-    fixed = [_fixed_bytes(column) for column in columns if _is_fixed(column)]
-    varying = [column_digest(column) for column in columns if not _is_fixed(column)]
-    parts = [*fixed]
-    if varying:
-        parts.append(f"pg_catalog.textsend({' || '.join(varying)})")
-    return " || ".join(parts) or r"'\x'::bytea"
+def _hash_of(values: str, *, hashed: bool) -> str:
+    """Return SQL for the 64-bit hash of an array of ``bytea``."""
+    if hashed:
+        return f"pg_catalog.hash_array_extended({values}, {_SEED})"
+    return f"('x' || pg_catalog.left(pg_catalog.md5(pg_catalog.array_send({values})), 16))::bit(64)::int8"
 
 
-def _is_fixed(column: Column) -> bool:
-    return column.type.base.length > 0 and column.type.is_sent_alike
-
-
-def _fixed_bytes(column: Column) -> str:
-    sent = column.type.bytes_of(column.sql)
-    # A column's NOT NULL may differ between the sides, the form of its bytes may not: always marked.
-    return rf"coalesce('\x01'::bytea || {sent}, '\x00'::bytea)"
-
-
-def _sums(digest: str) -> str:
-    return (
-        f"pg_catalog.sum(('x' || pg_catalog.substr({digest}, 1, 16))::bit(64)::int8), "
-        f"pg_catalog.sum(('x' || pg_catalog.substr({digest}, 17, 16))::bit(64)::int8)"
-    )
+async def hash_alike(*connections: asyncpg.Connection) -> bool:
+    """Whether all these servers' hash functions give the same for the same bytes."""
+    known = _hash_of(r"ARRAY['\x00', '', NULL, '\x0123456789abcdef00ff01']::bytea[]", hashed=True)
+    said = [await connection.fetchval(f"SELECT {known}") for connection in connections]
+    return all(value == said[0] for value in said)
 
 
 @dataclass(frozen=True)
@@ -96,11 +84,13 @@ class RowDigests:
         table: the table on that side.
         names: every compared column, in the order both sides use.
         key: the key's columns, empty for a table that is handled whole.
+        hashed: whether by the servers' hash functions; both sides must do alike.
     """
 
     table: Table
     names: tuple[str, ...]
     key: tuple[str, ...]
+    hashed: bool = True
 
     @property
     def _columns(self) -> tuple[Column, ...]:
@@ -117,10 +107,10 @@ class RowDigests:
     async def buckets(self, connection: asyncpg.Connection, part: KeyRange, buckets: int) -> dict[int, Digest]:
         """Return the digest of every bucket of a key range that has rows; with one bucket, of the range."""
         where, bounds = part.where(self._key)
-        bucket = bucket_of(self._key, buckets) if buckets > 1 else "0"
         query = f"""
-            SELECT bucket, pg_catalog.count(*), {_sums("digest")}
-            FROM (SELECT {bucket} AS bucket, {row_digest(self._columns)} AS digest
+            SELECT bucket, pg_catalog.count(*), pg_catalog.sum(digest),
+                   pg_catalog.sum({self._mixed("digest")})
+            FROM (SELECT {self._bucket(buckets)} AS bucket, {self._digest} AS digest
                   FROM ONLY {self.table.relation.sql} WHERE {where} OFFSET 0) AS rows
             GROUP BY bucket
         """
@@ -129,12 +119,26 @@ class RowDigests:
 
     async def rows(
         self, connection: asyncpg.Connection, part: KeyRange, buckets: int, wanted: Sequence[int]
-    ) -> dict[tuple[str, ...], str]:
+    ) -> dict[Key, RowDigest]:
         """Return the digest of every row of some buckets of a key range, by its key as text."""
         where, bounds = part.where(self._key)
         if buckets > 1:
-            where += f" AND {bucket_of(self._key, buckets)} = ANY(${len(bounds) + 1}::int4[])"
+            where += f" AND {self._bucket(buckets)} = ANY(${len(bounds) + 1}::int4[])"
             bounds = [*bounds, list(wanted)]
         keys = ", ".join(f"{column.sql}::text" for column in self._key)
-        query = f"SELECT {keys}, {row_digest(self._columns)} FROM ONLY {self.table.relation.sql} WHERE {where}"
+        query = f"SELECT {keys}, {self._digest} FROM ONLY {self.table.relation.sql} WHERE {where}"
         return {tuple(row)[:-1]: row[-1] for row in await connection.fetch(query, *bounds)}
+
+    @property
+    def _digest(self) -> str:
+        return _hash_of(_bytes_of(self._columns), hashed=self.hashed)
+
+    def _mixed(self, digest: str) -> str:
+        """Return SQL that hashes a digest once more: a second sum in which other sets of rows would be alike."""
+        return _hash_of(f"ARRAY[pg_catalog.int8send({digest})]", hashed=self.hashed)
+
+    def _bucket(self, buckets: int) -> str:
+        """Return SQL for the bucket that a row's key falls into: narrows a difference down without sorting."""
+        if buckets == 1:
+            return "0"
+        return f"({_hash_of(_bytes_of(self._key), hashed=self.hashed)} & {MAX_BUCKETS - 1})::int4 % {buckets}"

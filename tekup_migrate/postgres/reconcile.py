@@ -15,6 +15,7 @@ from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
 from tekup_migrate.postgres.copying import SourceReadError
+from tekup_migrate.postgres.digest import hash_alike
 from tekup_migrate.postgres.keys import KeyRange
 from tekup_migrate.postgres.natural_keys import find_clashes
 from tekup_migrate.postgres.outcome import (
@@ -94,7 +95,8 @@ async def read_pair(source: Side, target: Side, move: TableMove) -> TablePair:
     async with source.connection() as ours, target.connection() as theirs:
         left = await read_table(ours, move.source, where=source.label)
         right = await read_table(theirs, move.target, where=target.label)
-    return pair(left, right)
+        hashed = await hash_alike(ours, theirs)
+    return pair(left, right, hashed=hashed)
 
 
 @dataclass

@@ -209,12 +209,14 @@ class TablePair:
         target: the table on the target.
         key: names of the key's columns, unique on both sides; empty where the table is handled whole.
         binary: whether rows travel as binary COPY; as text where types carry OIDs.
+        hashed: whether both servers' hash functions agree, so that rows are digested by them.
     """
 
     source: Table
     target: Table
     key: tuple[str, ...]
     binary: bool
+    hashed: bool
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -237,10 +239,12 @@ class TablePair:
         if not self.binary:
             oids = [column.name for column in self.source.columns if column.type.copies_with_oids]
             notes.append(f"copied as text, because {', '.join(oids)} would carry this database's type numbers")
+        if not self.hashed:
+            notes.append("digested by MD5, slower, because the two servers' hash functions disagree")
         return tuple(notes)
 
 
-def pair(source: Table, target: Table) -> TablePair:
+def pair(source: Table, target: Table, *, hashed: bool) -> TablePair:
     """Check that two tables fit together; the columns' order may differ, because they are copied by name.
 
     Raises:
@@ -256,7 +260,7 @@ def pair(source: Table, target: Table) -> TablePair:
         )
     shared = [key for key in source.keys if any(set(key) == set(other) for other in target.keys)]
     binary = not any(c.type.copies_with_oids for table in (source, target) for c in table.columns)
-    return TablePair(source=source, target=target, key=shared[0] if shared else (), binary=binary)
+    return TablePair(source=source, target=target, key=shared[0] if shared else (), binary=binary, hashed=hashed)
 
 
 def _column_problems(source: Table, target: Table) -> list[str]:
