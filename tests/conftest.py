@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from tekup_migrate.rehearsal.supabase import GrantRegime, SupabaseDatabase
+from tests.memory_disk import temporary_files_in_memory
 from tests.servers import SharedServer, shared_server
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose where temporary files go, before any is made."""
+    stack = ExitStack()
+    stack.enter_context(temporary_files_in_memory())
+    config.add_cleanup(stack.close)
 
 
 @pytest.fixture(scope="session")
