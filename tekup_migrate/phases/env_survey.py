@@ -214,23 +214,30 @@ async def _elsewhere(
     app: App, successor: Successor, known: set[Path]
 ) -> tuple[tuple[FilePlaces, ...], tuple[PassedOver, ...]]:
     from tekup_migrate.envfiles.places import FilePlaces as Places
+    from tekup_migrate.envfiles.search import PassedOver as Unsearched
     from tekup_migrate.envfiles.search import find_env_files, find_mentions, is_env_name
+    from tekup_migrate.git.program import GitError
     from tekup_migrate.git.repository import Repository
     from tekup_migrate.report.readme import BEGIN, END
 
     names = await asyncio.to_thread(find_env_files, app.directory)
-    repository = await Repository.open(app.directory)
-    tracked = _below(app.directory, repository.root, await repository.tracked_files())
-    others = [name for name in tracked if not is_env_name(Path(name).name)]
+    unsearched: tuple[PassedOver, ...] = ()
+    others: list[str] = []
+    try:
+        repository = await Repository.open(app.directory)
+        tracked = _below(app.directory, repository.root, await repository.tracked_files())
+        others = [name for name in tracked if not is_env_name(Path(name).name)]
+    except GitError as error:
+        unsearched = (Unsearched(app.directory.name, f"only env files were searched: {error.title}"),)
 
-    def search() -> list[Places | PassedOver]:
+    def search() -> list[Places | Unsearched]:
         envs = _other_env_files(app.directory, names, successor, known)
         own = (BEGIN.encode(), END.encode())
         return [*envs, *find_mentions(app.directory, others, successor, own=own)]
 
     found = await asyncio.to_thread(search)
     files = tuple(each for each in found if isinstance(each, Places))
-    return files, tuple(each for each in found if not isinstance(each, Places))
+    return files, (*unsearched, *(each for each in found if not isinstance(each, Places)))
 
 
 def _other_env_files(

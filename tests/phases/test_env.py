@@ -128,11 +128,12 @@ async def test_what_was_chosen_survives_a_kill_between_confirming_and_writing(wo
 
 
 async def test_what_is_chosen_is_part_of_what_is_agreed_on(world: EnvWorld) -> None:
+    world.write(".env", world.env("\n" * 9), tracked=False)
     preview = await world.preview()
     other = preview.choosing({".env:SERVICE_KEY": SKIP})
     assert other.fingerprint != preview.fingerprint
     assert preview.choosing({".env:SERVICE_KEY": LEAVE, "elsewhere": SKIP}) == preview, "no option of this part"
-    world.operator.before_reply = lambda: world.write(".env", world.env("LATER=1"), tracked=False)
+    world.operator.before_reply = lambda: world.write(".env", world.env("\n" * 9 + "LATER=1"), tracked=False)
     await world.run()
     assert [step for step, _ in world.operator.previews] == ["app.env", "app.env"], "the file changed: asked again"
 
