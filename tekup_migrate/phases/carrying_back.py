@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
@@ -61,9 +61,7 @@ async def carry_back(context: Context, moves: Sequence[Move]) -> None:
     await _require_quiet(context, moves)
     found = await written_since(context, moves)
     chosen = [(outcome.move, await _choose(context, outcome)) for outcome in found if since_line(outcome)]
-    for back, choice in chosen:
-        if choice != _LEAVE:
-            await _carry(context, back, choice)
+    await _carry(context, {back: choice for back, choice in chosen if choice != _LEAVE})
 
 
 async def _moves_back(source: Side, moves: Sequence[Move]) -> tuple[TableMove, ...]:
@@ -139,15 +137,34 @@ def _sample(text: str) -> str:
     return text.replace("only on the target", "only on the source")
 
 
-async def _carry(context: Context, back: TableMove, choice: str) -> None:
+async def _carry(context: Context, choices: Mapping[TableMove, str]) -> None:
     from tekup_migrate.postgres.outcome import Policy
     from tekup_migrate.postgres.reconcile import reconcile
+    from tekup_migrate.postgres.tables_together import in_order
 
     async with both_sides(context) as (source, target):
-        outcome = await reconcile(
-            target, source, back, write=True, policy=Policy(choice), emit=context.listen, gate=context.gate
-        )
-    tally = outcome.tally
+
+        async def one(back: TableMove) -> TableOutcome:
+            policy = Policy(choices[back])
+            return await reconcile(
+                target, source, back, write=True, policy=policy, emit=context.listen, gate=context.gate
+            )
+
+        for outcome in await in_order(source, await _parents_first(source, choices), one):
+            _tell(context, outcome, choices[outcome.move])
+
+
+async def _parents_first(source: Side, moves: Iterable[TableMove]) -> tuple[TableMove, ...]:
+    from tekup_migrate.postgres.foreign_keys import load_order, read_foreign_keys
+
+    by_table = {move.target: move for move in moves}
+    async with source.connection() as connection:
+        keys = await read_foreign_keys(connection, tuple(by_table))
+    return tuple(by_table[relation] for relation in load_order(tuple(by_table), keys))
+
+
+def _tell(context: Context, outcome: TableOutcome, choice: str) -> None:
+    tally, back = outcome.tally, outcome.move
     text = f"carried {tally.sent.rows} rows back to {back.target}, deleted {tally.deleted} there ({choice})"
     context.ran("note", text, label_of(context, context.plan.project_id("source")))
     if outcome.verdict is not Verdict.PASSED:

@@ -104,13 +104,11 @@ class _RowsStep(Step):
 
     async def copy(self, context: Context) -> tuple[TableOutcome, ...]:
         """Reconcile every table as of one moment of the source."""
+        from tekup_migrate.postgres.tables_together import in_order
+
         async with both_sides(context) as (source, target), source.snapshot():
-            return tuple(
-                [
-                    await self._reconcile(context, source, target, move)
-                    for move in await self._table_moves(context, source)
-                ]
-            )
+            moves = await self._table_moves(context, source)
+            return await in_order(target, moves, lambda move: self._reconcile(context, source, target, move))
 
     async def _reconcile(self, context: Context, source: Side, target: Side, move: TableMove) -> TableOutcome:
         from tekup_migrate.postgres.outcome import Policy

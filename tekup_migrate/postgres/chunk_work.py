@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
@@ -17,6 +17,7 @@ from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigest, RowDig
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
 from tekup_migrate.postgres.outcome import Policy, RowDifference, Tally
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
+from tekup_migrate.postgres.referrers import still_referred
 from tekup_migrate.postgres.rejections import EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION
 from tekup_migrate.postgres.table import TablePair
 from tekup_migrate.postgres.writing import Writer
@@ -44,6 +45,21 @@ class ChunkResult:
 
     tally: Tally
     samples: tuple[RowDifference, ...] = ()
+
+    def then(self, later: ChunkResult) -> ChunkResult:
+        """Return what became of the chunk in both attempts together."""
+        first, last = self.tally, later.tally
+        both = replace(
+            last,
+            equal=0,
+            copied=int(not last.differing),
+            sent=first.sent + last.sent,
+            deleted=first.deleted + last.deleted,
+            only_source=first.only_source,
+            only_target=first.only_target,
+            changed=first.changed,
+        )
+        return ChunkResult(both, self.samples)
 
 
 class ChunkWork:
@@ -91,7 +107,7 @@ class ChunkWork:
             return await self._look(source, target, chunk, report, samples)
         async with self.writer.transaction(target):
             comparison = await self._compare(source, target, chunk)
-            change = await self._decision.about(source, target, comparison)
+            change = await self._decide(source, target, comparison)
             described = await self._describe(source, target, comparison, samples)
             sent = Sent()
             if change.writes:
@@ -115,7 +131,7 @@ class ChunkWork:
         async with self.writer.transaction(target):
             compared = [await self._compare(source, target, chunk) for chunk in chunks]
             work = [
-                (chunk, comparison, await self._decision.about(source, target, comparison))
+                (chunk, comparison, await self._decide(source, target, comparison))
                 for chunk, comparison in zip(chunks, compared, strict=True)
             ]
             await target.execute(_ROLE_PATH)
@@ -164,6 +180,18 @@ class ChunkWork:
             target_rows=other,
             apart=RowsApart.between(mine, other),
         )
+
+    async def _decide(self, source: asyncpg.Connection, target: asyncpg.Connection, comparison: Comparison) -> Change:
+        """Decide what to write; a row that others refer to is not deleted before those are gone."""
+        assert self.writer is not None, "only a write is decided upon here"
+        change = await self._decision.about(source, target, comparison)
+        referrers = self.writer.mode.referrers
+        if change.clear and not self.writer.mode.replica and await referrers.any(target):
+            raise still_referred(self.pair.target.relation, referrers)
+        held = await referrers.holding(target, self.pair.target.pick(self.pair.key), change.delete)
+        if not held:
+            return change
+        return replace(change, delete=tuple(key for key in change.delete if key not in held), held=len(held))
 
     async def _describe(
         self, source: asyncpg.Connection, target: asyncpg.Connection, comparison: Comparison, samples: int
@@ -256,7 +284,7 @@ class ChunkWork:
         raise self._differs(chunk.part, found)
 
     def _expected(self, comparison: Comparison, change: Change) -> dict[Key, RowDigest]:
-        if not change.kept and not change.unresolved:
+        if not change.kept and not change.unresolved and not change.held:
             return comparison.source_rows
         arriving = {key: comparison.source_rows[key] for key in (*change.insert, *change.replace)}
         staying = {key: row for key, row in comparison.target_rows.items() if key not in set(change.delete)}
@@ -275,7 +303,7 @@ class ChunkWork:
 
     def _tally(self, comparison: Comparison, change: Change, sent: Sent, *, wrote: bool) -> Tally:
         apart = comparison.apart
-        blocked = change.unresolved > 0 or (change.writes and not wrote)
+        blocked = change.unresolved > 0 or change.held > 0 or (change.writes and not wrote)
         whole = not self.pair.key and not comparison.is_equal and comparison.target.rows > 0
         return Tally(
             chunks=1,
@@ -289,10 +317,13 @@ class ChunkWork:
             only_target=comparison.target.rows if whole else len(apart.only_target),
             changed=len(apart.changed),
             unresolved=change.unresolved,
+            held=change.held,
             source=comparison.source,
             target=comparison.source if wrote and not change.kept and not blocked else comparison.target,
         )
 
 
 def _state(tally: Tally) -> ChunkState:
+    if tally.held:
+        return ChunkState.WAITING
     return ChunkState.DIFFERS if tally.differing else ChunkState.VERIFIED

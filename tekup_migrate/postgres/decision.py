@@ -55,6 +55,7 @@ class Change:
         insert: rows to add.
         kept: target rows that stay different by the operator's choice.
         unresolved: rows that nobody decided about.
+        held: rows that shall go and stay for now, because others refer to them.
     """
 
     everything: bool = False
@@ -64,6 +65,7 @@ class Change:
     insert: tuple[Key, ...] = ()
     kept: int = 0
     unresolved: int = 0
+    held: int = 0
 
     @property
     def writes(self) -> bool:

@@ -21,7 +21,13 @@ _FOREIGN_KEYS = """
                  ORDER BY k.place) AS columns,
            ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(c.confkey) WITH ORDINALITY AS k(n, place)
                  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.confrelid AND a.attnum = k.n
-                 ORDER BY k.place) AS parent_columns
+                 ORDER BY k.place) AS parent_columns,
+           -- By name and schema, because our search_path is empty and a type of an extension brings its own.
+           ARRAY(SELECT pg_catalog.format('OPERATOR(%I.%s)', m.nspname, o.oprname)
+                 FROM pg_catalog.unnest(c.conpfeqop) WITH ORDINALITY AS k(operator, place)
+                 JOIN pg_catalog.pg_operator AS o ON o.oid = k.operator
+                 JOIN pg_catalog.pg_namespace AS m ON m.oid = o.oprnamespace
+                 ORDER BY k.place) AS operators
     FROM pg_catalog.pg_constraint AS c
     JOIN pg_catalog.pg_class AS ct ON ct.oid = c.conrelid
     JOIN pg_catalog.pg_namespace AS cn ON cn.oid = ct.relnamespace
@@ -35,14 +41,28 @@ _FOREIGN_KEYS = """
 
 @dataclass(frozen=True)
 class ForeignKey:
-    """A foreign key of ``child`` to ``parent``."""
+    """A foreign key of ``child`` to ``parent``; ``operators`` compare a parent's column with the child's."""
 
     name: str
     child: Relation
     columns: tuple[str, ...]
     parent: Relation
     parent_columns: tuple[str, ...]
+    operators: tuple[str, ...]
     match_full: bool
+
+    def joined(self, parent: str, child: str) -> str:
+        """Return SQL that joins a row of the parent to the rows that refer to it, given both aliases."""
+        triples = zip(self.parent_columns, self.operators, self.columns, strict=True)
+        return " AND ".join(
+            f"{parent}.{quote_ident(above)} {equals} {child}.{quote_ident(below)}" for above, equals, below in triples
+        )
+
+    def filled(self, child: str) -> str:
+        """Return SQL for whether a row refers to anything, given its alias."""
+        nulls = [f"{child}.{quote_ident(column)} IS NOT NULL" for column in self.columns]
+        # MATCH FULL also forbids a mixture of NULL and other values; MATCH SIMPLE lets any NULL pass.
+        return f"({(' OR ' if self.match_full else ' AND ').join(nulls)})"
 
 
 @dataclass(frozen=True)
@@ -69,6 +89,7 @@ async def read_foreign_keys(connection: asyncpg.Connection, relations: Sequence[
             columns=tuple(row["columns"]),
             parent=Relation(row["parent_schema"], row["parent"]),
             parent_columns=tuple(row["parent_columns"]),
+            operators=tuple(row["operators"]),
             match_full=row["match_full"],
         )
         for row in rows
@@ -94,16 +115,12 @@ def load_order(relations: Sequence[Relation], keys: Sequence[ForeignKey]) -> tup
 
 
 async def _prove(connection: asyncpg.Connection, key: ForeignKey) -> ForeignKeyProof:
-    pairs = zip(key.columns, key.parent_columns, strict=True)
-    joined = " AND ".join(f"p.{quote_ident(parent)} = c.{quote_ident(child)}" for child, parent in pairs)
-    nulls = [f"c.{quote_ident(column)} IS NOT NULL" for column in key.columns]
-    # MATCH FULL also forbids a mixture of NULL and other values; MATCH SIMPLE lets any NULL pass.
-    filled = " OR ".join(nulls) if key.match_full else " AND ".join(nulls)
     shown = ", ".join(f"c.{quote_ident(column)}::text" for column in key.columns)
     row = await connection.fetchrow(f"""
         SELECT pg_catalog.count(*) AS orphans, (pg_catalog.array_agg(shown))[1:{_SAMPLED}] AS sample
         FROM (SELECT pg_catalog.concat_ws(', ', {shown}) AS shown FROM {key.child.sql} AS c
-              WHERE ({filled}) AND NOT EXISTS (SELECT FROM {key.parent.sql} AS p WHERE {joined})) AS orphan
+              WHERE {key.filled("c")}
+                AND NOT EXISTS (SELECT FROM {key.parent.sql} AS p WHERE {key.joined("p", "c")})) AS orphan
     """)
     assert row is not None, "an aggregate without GROUP BY has one row"
     return ForeignKeyProof(key=key, orphans=row["orphans"], sample=tuple(row["sample"] or ()))

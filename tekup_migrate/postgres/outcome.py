@@ -106,6 +106,7 @@ class Tally:
         only_target: rows found on the target only.
         changed: rows found on both sides and different.
         unresolved: changed rows that ``Policy.NEWEST`` could not decide.
+        held: rows that shall be deleted and are still there, because other rows refer to them.
         source: the digest of the source's rows.
         target: the digest of the target's rows at the end.
     """
@@ -121,6 +122,7 @@ class Tally:
     only_target: int = 0
     changed: int = 0
     unresolved: int = 0
+    held: int = 0
     source: Digest = field(default_factory=Digest)
     target: Digest = field(default_factory=Digest)
 

@@ -107,6 +107,7 @@ class _Pass:
     tally: Tally = field(default_factory=Tally)
     samples: list[RowDifference] = field(default_factory=list)
     deferred: list[Chunk] = field(default_factory=list)
+    held: list[tuple[Chunk, ChunkResult]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ class _Reconcile:
             mode = await read_write_mode(connection, pair.target.relation)
         walk = await self._walk(pair, writer=Writer(mode), empty=empty)
         await self._resolve_deferred(walk)
+        await self._resolve_held(walk)
         await self._advance_sequences(pair.target.relation)
         return walk
 
@@ -235,6 +237,12 @@ class _Reconcile:
                 walk.deferred.append(chunk)
                 continue
             size.learn(chunk.weight, time.monotonic() - began)
+            self._keep(walk, chunk, result)
+
+    def _keep(self, walk: _Pass, chunk: Chunk, result: ChunkResult) -> None:
+        if result.tally.held:
+            walk.held.append((chunk, result))
+        else:
             self._count(walk, result)
 
     def _count(self, walk: _Pass, result: ChunkResult) -> None:
@@ -283,9 +291,22 @@ class _Reconcile:
                 if result is None:
                     walk.deferred.append(chunk)
                 else:
-                    self._count(walk, result)
+                    self._keep(walk, chunk, result)
             if len(walk.deferred) == len(waiting):
                 await self._together(walk)
+
+    async def _resolve_held(self, walk: _Pass) -> None:
+        """Delete rows whose last referrer in this table has gone meanwhile, as long as that helps."""
+        while walk.held:
+            waiting, walk.held = walk.held, []
+            for chunk, before in waiting:
+                self.gate.check()
+                again = await self._attempt(walk, chunk)
+                self._keep(walk, chunk, before if again is None else before.then(again))
+            if sum(result.tally.held for _, result in walk.held) == sum(r.tally.held for _, r in waiting):
+                break
+        for _, result in walk.held:
+            self._count(walk, result)
 
     async def _together(self, walk: _Pass) -> None:
         import asyncpg
@@ -304,8 +325,9 @@ class _Reconcile:
         ) as error:
             raise explain(error, self.move.target, whole) from error
         for chunk, tally in zip(chunks, tallies, strict=True):
-            self._reporter(chunk)(ChunkState.VERIFIED, tally.source.rows, tally.sent.bytes)
-            self._count(walk, ChunkResult(tally))
+            state = ChunkState.WAITING if tally.held else ChunkState.VERIFIED
+            self._reporter(chunk)(state, tally.source.rows, tally.sent.bytes)
+            self._keep(walk, chunk, ChunkResult(tally))
 
     def _reporter(self, chunk: Chunk) -> Report:
         def report(state: ChunkState, rows: int, sent: int) -> None:

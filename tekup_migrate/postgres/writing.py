@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tekup_migrate.postgres.foreign_keys import read_foreign_keys
 from tekup_migrate.postgres.quoting import Relation, quote_ident
+from tekup_migrate.postgres.referrers import Referrers
 
 if TYPE_CHECKING:
     import asyncpg
@@ -18,13 +20,6 @@ _TRIGGERS = """
     FROM pg_catalog.pg_trigger AS t
     WHERE t.tgrelid = $1::text::regclass AND NOT t.tgisinternal AND t.tgenabled::text = ANY($2::text[])
     ORDER BY t.tgname
-"""
-_REFERENCED = """
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = $1::text::regclass)
-"""
-_REFERS_TO_ITSELF = """
-    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint
-                   WHERE contype = 'f' AND conrelid = $1::text::regclass AND confrelid = conrelid)
 """
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
@@ -38,20 +33,23 @@ class WriteMode:
         replica: whether our role may set ``session_replication_role``; then foreign keys sleep, too, and must be
             proved afterwards.
         loud: triggers that would fire nevertheless, with their ``tgenabled``.
-        referenced: whether foreign keys point here, so that a row must not be deleted to be replaced.
-        refers_to_itself: whether a row may need another row of the same table, which may be in a later chunk.
+        referrers: the foreign keys that point here.
     """
 
     relation: Relation
     replica: bool
     loud: tuple[tuple[str, str], ...]
-    referenced: bool
-    refers_to_itself: bool
+    referrers: Referrers
 
     @property
     def replaces_by_update(self) -> bool:
-        """Whether changed rows are updated in place instead of deleted and copied anew."""
-        return self.referenced and not self.replica
+        """Whether changed rows are updated in place: a foreign key that is awake lets no parent be deleted."""
+        return bool(self.referrers.keys) and not self.replica
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether a row may need another row of the same table, which may be in a later chunk."""
+        return any(key.child == self.relation for key in self.referrers.keys)
 
     @property
     def silence(self) -> str:
@@ -84,12 +82,12 @@ async def read_write_mode(connection: asyncpg.Connection, relation: Relation) ->
         replica = False
     firing = ["A", "R"] if replica else ["O", "A"]
     loud = await connection.fetch(_TRIGGERS, relation.sql, firing)
+    pointing = [key for key in await read_foreign_keys(connection, [relation]) if key.parent == relation]
     return WriteMode(
         relation=relation,
         replica=replica,
         loud=tuple((row["name"], row["enabled"]) for row in loud),
-        referenced=bool(await connection.fetchval(_REFERENCED, relation.sql)),
-        refers_to_itself=bool(await connection.fetchval(_REFERS_TO_ITSELF, relation.sql)),
+        referrers=Referrers(relation, tuple(pointing)),
     )
 
 
