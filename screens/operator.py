@@ -8,11 +8,20 @@ from screens.dialogs.ask_secret import SecretDialog
 from screens.dialogs.attest import AttestDialog
 from screens.dialogs.choose import ChooseDialog
 from screens.dialogs.confirm import ConfirmDialog
+from screens.dialogs.connect import ConnectDialog
 from screens.dialogs.dialog import Dialog
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.plan import Plan
-from tekup_migrate.steps import Attestation, Preview, Question, Reply, SecretRequest, Step
+from tekup_migrate.steps import (
+    Attestation,
+    Preview,
+    Question,
+    Reply,
+    SecretRequest,
+    Step,
+)
 
 T = TypeVar("T")
 
@@ -55,6 +64,10 @@ class WizardOperator:
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Return the secret, or None when the operator does not have it now."""
         return await self._asker.ask(SecretDialog(request, self._plan))
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        """Return what to connect with, or None when the operator does not have it now."""
+        return await self._asker.ask(ConnectDialog(request))
 
     async def attest(self, request: Attestation) -> Reply:
         """Let the operator say that manual work is done, skip it, or decline."""

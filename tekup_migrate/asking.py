@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.steps import (
     Action,
@@ -66,6 +67,21 @@ class TerminalOperator:
             self._write(request.trouble)
         typed = await self._line(self._ask_hidden, f"{request.kind} of {request.project}. {request.why} ")
         return Secret(typed, kind=request.kind, project=request.project) if typed else None
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        """Ask for a URL, then for the password, without showing what is typed; nothing typed keeps what is there."""
+        if request.trouble is not None:
+            self._write(f"\n{request.trouble}")
+        self._write(f"\nConnect to {request.title} · {request.ref}, now {request.text}")
+        text = await self._line(self._ask_hidden, "Connection URL (not shown; Enter keeps it): ")
+        typed = await self._line(
+            self._ask_hidden, "Password (not shown; Enter where the URL holds it, or to keep it): "
+        )
+        if not text and not typed:
+            return None
+        in_place = request.password if not text else None
+        password = Secret(typed, kind="password", project=request.ref) if typed else in_place
+        return ConnectionAnswer(text=text or request.text, password=password)
 
     async def attest(self, request: Attestation) -> Reply:
         """Print what is to be done by hand, and take the operator's word."""

@@ -6,6 +6,9 @@ is raised is a defect of this program.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 
 class MigrationError(Exception):
     """Something the operator must know about and can do something about.
@@ -25,6 +28,16 @@ class MigrationError(Exception):
         self.unchanged = unchanged
         self.remedy = remedy
         self.details = details
+
+    def redacted(self, redact: Callable[[str], str]) -> Self:
+        """Return the same error with every text passed through ``redact``."""
+        return type(self)(
+            redact(self.title),
+            happened=redact(self.happened),
+            unchanged=redact(self.unchanged),
+            remedy=redact(self.remedy),
+            details=redact(self.details),
+        )
 
     def __str__(self) -> str:
         lines = [self.title, f"  What happened: {self.happened}", f"  Not changed:   {self.unchanged}"]
@@ -48,6 +61,10 @@ class RunLockedError(MigrationError):
 
 class ConnectionFailedError(MigrationError):
     """A database could not be reached or refused us."""
+
+
+class PasswordRefusedError(ConnectionFailedError):
+    """A database was reached and did not take the password."""
 
 
 class WorldChangedError(MigrationError):

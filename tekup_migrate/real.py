@@ -13,6 +13,8 @@ from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener
 from tekup_migrate.gate import Gate
+from tekup_migrate.journal import JOURNAL, Journal
+from tekup_migrate.phases.access import url_note
 from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
@@ -85,7 +87,7 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         folder=state,
         operator=operator,
         secrets=surroundings.secrets(operator),
-        memory=_ShortMemory(),
+        memory=_ShortMemory(_given_urls(plan, state)),
         gate=Gate(),
         listen=lambda event: None,
         environment=surroundings.environment,
@@ -102,11 +104,24 @@ def _could_not_tell(error: MigrationError) -> Evidence:
     return Evidence(verdict=Verdict.UNVERIFIED, summary=error.title, facts=(error.happened, error.remedy))
 
 
+def _given_urls(plan: Plan, state: Path) -> dict[str, bytes]:
+    """Return the URLs, without passwords, that the operator gave in the latest run, as its notes."""
+    journal = Journal.open_existing(state / plan.id / JOURNAL)
+    if journal is None:
+        return {}
+    try:
+        run = journal.latest_run()
+        notes = {url_note(name): journal.recall(run.id, url_note(name)) for name in plan.projects} if run else {}
+        return {key: note for key, note in notes.items() if note is not None}
+    finally:
+        journal.close()
+
+
 class _ShortMemory:
     """Notes that end with the process: comparing leaves no trace."""
 
-    def __init__(self) -> None:
-        self._notes: dict[str, bytes] = {}
+    def __init__(self, notes: dict[str, bytes]) -> None:
+        self._notes = notes
 
     def remember(self, key: str, value: bytes) -> None:
         """Keep ``value`` until the process ends."""

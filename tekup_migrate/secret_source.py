@@ -127,20 +127,35 @@ class SecretSource:
             self._held[project_id, kind] = held
         return held
 
+    async def known(self, project_id: str, kind: str) -> Secret | None:
+        """Return what is known without asking; see ``Secrets``."""
+        held = self._held.get((project_id, kind))
+        if held is None:
+            held, _ = await self._look(project_id, kind)
+            if held is not None:
+                self._held[project_id, kind] = held
+        return held
+
     async def _find(self, project_id: str, kind: str, why: str) -> Secret:
         """Return what is kept or in the environment when nothing is wrong with it, or else what the operator gives."""
-        project = self._plan.projects[project_id]
+        found, trouble = await self._look(project_id, kind)
+        return found if found is not None else await self._ask(project_id, kind, why, trouble)
+
+    async def _look(self, project_id: str, kind: str) -> tuple[Secret | None, str]:
+        """Look in the store and in the environment; where nothing right is there, say what was wrong."""
+        ref = self._plan.projects[project_id].ref
         trouble = self._doubts.get((project_id, kind), "")
-        if not trouble:
-            value = self._environment.get(variable(project_id, kind))
-            given = Secret(value, kind=kind, project=project.ref) if value else None
-            for candidate in (await self._store.get(project.ref, kind), given):
-                if candidate is not None:
-                    self._redactor.hold(candidate)
-                    trouble = refusal(candidate, kind, project.ref)
-                    if not trouble:
-                        return candidate
-        return await self._ask(project_id, kind, why, trouble)
+        if trouble:
+            return None, trouble
+        value = self._environment.get(variable(project_id, kind))
+        given = Secret(value, kind=kind, project=ref) if value else None
+        for candidate in (await self._store.get(ref, kind), given):
+            if candidate is not None:
+                self._redactor.hold(candidate)
+                trouble = refusal(candidate, kind, ref)
+                if not trouble:
+                    return candidate, ""
+        return None, trouble
 
     async def _ask(self, project_id: str, kind: str, why: str, trouble: str) -> Secret:
         """Ask until what is given can be right, or nothing is given."""

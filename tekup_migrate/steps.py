@@ -1,7 +1,7 @@
 """The contract between the runner, the steps and whoever answers questions.
 
-A step answers four questions (preview, apply, verify, revert) and nothing else. An operator answers four
-kinds of question (confirm, choose, secret, attest). Neither knows whether a terminal is attached.
+A step answers four questions (preview, apply, verify, revert) and nothing else. An operator answers five
+kinds of question (confirm, choose, secret, connection, attest). Neither knows whether a terminal is attached.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import msgspec
 from msgspec import Struct
 
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.events import Listener, Ran
 from tekup_migrate.parts import Choices, Part
 from tekup_migrate.plan import Plan, Project
@@ -232,6 +233,9 @@ class Operator(Protocol):
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Return the secret, or None when the operator does not have it now."""
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        """Return what to connect with, or None when the operator does not have it now."""
 
     async def attest(self, request: Attestation) -> Reply:
         """Say that the manual work is done, skip it with a reason, or decline for now."""

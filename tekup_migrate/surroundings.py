@@ -50,6 +50,9 @@ class Secrets(Protocol):
     def lasting(self) -> bool:
         """Whether the seal can still be opened in a later sitting."""
 
+    async def known(self, project_id: str, kind: str) -> Secret | None:
+        """Return a secret that is held, kept or in the environment and not doubted; asks nobody."""
+
     async def seal(self) -> Seal:
         """Return what seals the former contents of files, so that they are not kept in plaintext."""
 

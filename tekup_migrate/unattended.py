@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event, StepChanged, StepState
 from tekup_migrate.phases import steps_of
@@ -16,7 +17,16 @@ from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import Report, to_json, write_report
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.sitting import Opening, Sitting
-from tekup_migrate.steps import Answer, Attestation, Operator, Preview, Question, Reply, SecretRequest, Step
+from tekup_migrate.steps import (
+    Answer,
+    Attestation,
+    Operator,
+    Preview,
+    Question,
+    Reply,
+    SecretRequest,
+    Step,
+)
 from tekup_migrate.walk import Ending
 
 PASSED, DIFFERS = 0, 1
@@ -42,6 +52,10 @@ class UnattendedOperator:
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Hold no secret of its own."""
+        return None
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        """Know no other connection than the plan's."""
         return None
 
     async def attest(self, request: Attestation) -> Reply:

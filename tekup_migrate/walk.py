@@ -78,7 +78,7 @@ class Walk(ABC):
         except SkippedError as skipped:
             return self._skipped(step, skipped.reason)
         except MigrationError as error:
-            clean = _redacted_error(self.context, error)
+            clean = error.redacted(self.context.redact)
             self._failed(step, clean, time.monotonic() - started)
             self._tell(step.id, StepState.FAILED)
             self.context.listen(StepFailed(step=step.id, error=clean))
@@ -140,15 +140,3 @@ class Walk(ABC):
     def _tell(self, step_id: str, state: StepState, *, evidence: Evidence | None = None, seconds: float = 0.0) -> None:
         verdict, summary = (evidence.verdict.value, evidence.summary) if evidence else ("", "")
         self.context.listen(StepChanged(step=step_id, state=state, verdict=verdict, summary=summary, seconds=seconds))
-
-
-def _redacted_error(context: Context, error: MigrationError) -> MigrationError:
-    """Return an error without any held secret in its words."""
-    redact = context.redact
-    return type(error)(
-        redact(error.title),
-        happened=redact(error.happened),
-        unchanged=redact(error.unchanged),
-        remedy=redact(error.remedy),
-        details=redact(error.details),
-    )

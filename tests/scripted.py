@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
@@ -66,6 +67,8 @@ class ScriptedOperator:
     replies: list[Reply] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
+    connections: list[ConnectionAnswer] = field(default_factory=list)
+    requests: list[ConnectionRequest] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     previews: list[tuple[str, Preview]] = field(default_factory=list)
@@ -85,6 +88,11 @@ class ScriptedOperator:
         self.asked.append(f"secret {request.kind}")
         self.troubles.append(request.trouble)
         return Secret(self.secrets.pop(0), kind=request.kind) if self.secrets else None
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        self.asked.append(f"connection {request.ref}")
+        self.requests.append(request)
+        return self.connections.pop(0) if self.connections else None
 
     async def attest(self, request: Attestation) -> Reply:
         self.asked.append(f"attest {request.id}")
@@ -112,6 +120,9 @@ class NoSecrets:
 
     async def kept(self, project_id: str) -> tuple[str, ...]:
         return ()
+
+    async def known(self, project_id: str, kind: str) -> Secret | None:
+        raise AssertionError(project_id, kind)
 
     async def forget(self, project_id: str) -> None:
         raise AssertionError(project_id)

@@ -6,21 +6,31 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tekup_migrate.errors import MigrationError
+from tekup_migrate.connection_question import ConnectionRequest
+from tekup_migrate.errors import ConnectionFailedError, MigrationError
+from tekup_migrate.secret_source import PASSWORD, variable
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.credentials.secret import Secret
     from tekup_migrate.postgres.dsn import ConnectionUrl
+    from tekup_migrate.postgres.pasted import Reading
     from tekup_migrate.postgres.side import Side
 
 
 def url_of(context: Context, project_id: str) -> ConnectionUrl:
-    """Return a project's connection URL."""
+    """Return a project's connection URL: the one that the operator gave in this run, else the plan's."""
     from tekup_migrate.postgres.dsn import parse_url
 
-    return parse_url(context.project(project_id).url).url
+    given = context.memory.recall(url_note(project_id))
+    return parse_url(given.decode() if given is not None else context.project(project_id).url).url
+
+
+def url_note(project_id: str) -> str:
+    """Return the key of the note that holds the URL, without a password, that the operator gave for a project."""
+    return f"url.{project_id}"
 
 
 def label_of(context: Context, project_id: str) -> str:
@@ -37,9 +47,7 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
         ConnectionFailedError: it could not be reached, or refused us.
         MigrationError: a statement failed or the connection broke; the server's own words are in it.
     """
-    from tekup_migrate.postgres.connection import connect
-
-    connection = await connect(url_of(context, project_id), await context.secrets.password(project_id))
+    connection = await agree(context, project_id)
     try:
         async with clear_errors(context, project_id):
             yield connection
@@ -47,11 +55,119 @@ async def connected(context: Context, project_id: str) -> AsyncIterator[asyncpg.
         connection.terminate()
 
 
+async def agree(context: Context, project_id: str) -> asyncpg.Connection:
+    """Connect with what is known; where that fails, let the operator correct it until it works.
+
+    What worked is kept: the password where secrets are kept, the URL in the run's notes, so that every later step
+    and sitting uses both.
+
+    Raises:
+        ConnectionFailedError: it did not work, and the operator has nothing else to try now.
+        MigrationError: there is no password, and the operator did not give one.
+    """
+    from tekup_migrate.errors import PasswordRefusedError
+    from tekup_migrate.postgres.connection import connect
+
+    url, trouble = url_of(context, project_id), None
+    password = await context.secrets.known(project_id, PASSWORD)
+    while True:
+        if password is not None:
+            try:
+                connection = await connect(url, password)
+            except MigrationError as error:
+                trouble = error.redacted(context.redact)
+                if isinstance(error, PasswordRefusedError):
+                    context.secrets.doubt(project_id, PASSWORD, f"{error.title}. {error.happened}")
+            else:
+                await _keep(context, project_id, url, password)
+                return connection
+        reading = await _ask(context, project_id, str(url), password, trouble)
+        if reading is None:
+            raise trouble or _unknown(context, project_id)
+        url, password = reading.url, reading.password
+
+
+async def _ask(
+    context: Context, project_id: str, text: str, password: Secret | None, trouble: MigrationError | None
+) -> Reading | None:
+    """Ask until what the operator gives can be connected to; None when it is not at hand now."""
+    from tekup_migrate.postgres.pasted import read_pasted
+
+    project = context.project(project_id)
+    while True:
+        answer = await context.operator.connection(
+            ConnectionRequest(
+                title=project.title,
+                ref=project.ref,
+                region=project.region,
+                text=text,
+                planned=project.url,
+                password=password,
+                trouble=trouble,
+                kept_in=context.secrets.kept_in,
+            )
+        )
+        if answer is None:
+            return None
+        if answer.password is not None:
+            context.redactor.hold(answer.password)
+        text, password = answer.text, answer.password
+        try:
+            reading = read_pasted(text, password=password, ref=project.ref, region=project.region)
+        except ConnectionFailedError as error:
+            trouble = error
+            continue
+        if reading.password is not None:
+            context.redactor.hold(reading.password)
+        text, password = str(reading.url), reading.password
+        if not reading.fatal and password is not None:
+            return reading
+        trouble = _cannot_be(reading)
+
+
+async def _keep(context: Context, project_id: str, url: ConnectionUrl, password: Secret) -> None:
+    """Keep what connected for the later steps and sittings."""
+    if await context.secrets.known(project_id, PASSWORD) != password:
+        await context.secrets.replace(project_id, PASSWORD, password)
+    if url != url_of(context, project_id):
+        context.memory.remember(url_note(project_id), str(url).encode())
+        context.ran(
+            "note", f"From now on this run connects as {url.user} to {url.label}", label_of(context, project_id)
+        )
+
+
+def _cannot_be(reading: Reading) -> ConnectionFailedError:
+    if not reading.fatal:
+        return ConnectionFailedError(
+            "The password is missing",
+            happened="Neither the URL nor the line for the password holds one.",
+            unchanged="Nothing was connected to.",
+            remedy="It is in the project's database settings; the dashboard shows it only when it is made.",
+        )
+    return ConnectionFailedError(
+        "This cannot be the right connection",
+        happened=" ".join(found.message for found in reading.fatal),
+        unchanged="Nothing was connected to.",
+        remedy=" ".join(found.remedy for found in reading.fatal),
+    )
+
+
+def _unknown(context: Context, project_id: str) -> MigrationError:
+    title = context.project(project_id).title
+    return MigrationError(
+        f"The password of {title} is not known",
+        happened="It is needed to connect to its database, and is neither stored nor given.",
+        unchanged="Nothing was connected to or written.",
+        remedy=f"Give it when you are asked, or set {variable(project_id, PASSWORD)} in the environment.",
+    )
+
+
 @asynccontextmanager
 async def side_of(context: Context, project_id: str) -> AsyncIterator[Side]:
     """Hold a side (a few connections) of a project for the length of the block."""
     from tekup_migrate.postgres.side import Side
 
+    (await agree(context, project_id)).terminate()
     password = await context.secrets.password(project_id)
     async with Side(url_of(context, project_id), password) as side, clear_errors(context, project_id):
         yield side

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import WorldChangedError
-from tekup_migrate.phases.access import connected, label_of, url_of
+from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.backing_up import BackUp, Drill
+from tekup_migrate.phases.connecting import Connect
 from tekup_migrate.phases.keys import CheckKeys, needed_slots
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.taken_back import reverted
@@ -40,61 +40,6 @@ def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
         *(step(plan, phase, project) for project in plan.projects for step in (BackUp, Drill)),
         *(Branch(plan, phase, app) for app in plan.apps),
     )
-
-
-class Connect(Observation):
-    """Connects to a project and says what the role may do there."""
-
-    why = "A wrong region, role or pooler is found here, before anything depends on it."
-
-    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
-        title = f"Connect to {plan.projects[project].title}"
-        super().__init__(id=f"{phase.id}.connect.{project}", phase=phase.id, title=title)
-        self.project = project
-
-    def looks_at(self, context: Context) -> tuple[str, ...]:
-        """Name the address, and every mistake that can be seen in it."""
-        from tekup_migrate.postgres.dsn import check_url
-
-        project = context.project(self.project)
-        findings = check_url(url_of(context, self.project), ref=project.ref, region=project.region)
-        return (
-            f"Server version, and what the role may do, at {label_of(context, self.project)}",
-            *(f"{finding.message} {finding.remedy}" for finding in findings),
-        )
-
-    def target(self, context: Context) -> str:
-        """Return the database's label."""
-        return label_of(context, self.project)
-
-    async def verify(self, context: Context) -> Evidence:
-        """Connect, measure the round trip, and read the role's rights."""
-        async with connected(context, self.project) as connection:
-            started = time.perf_counter()
-            row = await connection.fetchrow(
-                """
-                SELECT pg_catalog.current_setting('server_version') AS version, rolname, rolsuper, rolbypassrls,
-                       rolcreaterole, pg_catalog.has_database_privilege(current_database(), 'CREATE') AS may_create
-                FROM pg_catalog.pg_roles WHERE rolname = current_user
-                """
-            )
-            milliseconds = (time.perf_counter() - started) * 1000
-        assert row is not None  # a session always has a current user
-        sees_all = row["rolsuper"] or row["rolbypassrls"]
-        return Evidence(
-            verdict=Verdict.PASSED if sees_all else Verdict.DIFFERS,
-            summary=f"Postgres {row['version']} as {row['rolname']}, {milliseconds:.0f} ms",
-            facts=(
-                f"{row['rolname']} sees rows behind row-level security: {_yes(sees_all)}",
-                f"{row['rolname']} may create schemas in the database: {_yes(row['may_create'])}",
-                *self.looks_at(context)[1:],
-            ),
-            figures=(Figure("round trip", round(milliseconds, 1), "ms"),),
-        )
-
-
-def _yes(holds: object) -> str:
-    return "yes" if holds else "no"
 
 
 class Inventory(Observation):

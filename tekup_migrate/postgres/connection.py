@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
 from tekup_migrate.postgres.connection_failures import diagnose
-from tekup_migrate.postgres.dsn import TRANSACTION_POOLER_PORT, ConnectionUrl
+from tekup_migrate.postgres.dsn import ConnectionUrl
+from tekup_migrate.postgres.url_mistakes import TRANSACTION_POOLER_PORT
 
 if TYPE_CHECKING:
     import asyncpg
@@ -87,6 +88,7 @@ async def connect(
         )
     except (
         OSError,
+        UnicodeError,
         ssl.SSLError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,

@@ -7,9 +7,10 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-from tekup_migrate.errors import ConnectionFailedError
+from tekup_migrate.errors import ConnectionFailedError, PasswordRefusedError
 from tekup_migrate.postgres.dsn import ConnectionKind, ConnectionUrl, session_pooler_form
 
+PASSWORD_REFUSED = "The password was refused"  # noqa: S105 - a sentence, not a value
 _TENANT = "tenant or user not found"
 
 
@@ -18,7 +19,8 @@ async def diagnose(error: BaseException, url: ConnectionUrl) -> ConnectionFailed
     chain = list(_causes(error))
     text = "; ".join(f"{type(part).__name__}: {part}" for part in chain)
     title, happened, remedy = await _explain(chain, text.lower(), url)
-    return ConnectionFailedError(
+    kind = PasswordRefusedError if title == PASSWORD_REFUSED else ConnectionFailedError
+    return kind(
         title,
         happened=happened,
         unchanged="Nothing was read or written.",
@@ -50,7 +52,7 @@ def _refused_by_server(chain: list[BaseException], text: str, url: ConnectionUrl
     state = next((str(s) for part in chain if (s := getattr(part, "sqlstate", None))), "")
     if state in ("28P01", "28000") or "password authentication failed" in text:
         return (
-            "The password was refused",
+            PASSWORD_REFUSED,
             f"{url.label} refused the password of {url.user}.",
             "Enter it again, or reset it in the project's database settings.",
         )
@@ -76,13 +78,10 @@ def _refused_by_server(chain: list[BaseException], text: str, url: ConnectionUrl
 
 
 def _untrusted(chain: list[BaseException], url: ConnectionUrl) -> tuple[str, str, str] | None:
-    if any(isinstance(part, ssl.SSLCertVerificationError) for part in chain):
-        return (
-            "The server's certificate is not trusted",
-            f"{url.host} showed a certificate that neither the public CAs nor Supabase's root vouches for, "
-            "or that is for another host or out of date.",
-            "Check the host's name and this machine's clock; a proxy that opens TLS must be bypassed.",
-        )
+    refused = next((part for part in chain if isinstance(part, ssl.SSLCertVerificationError)), None)
+    if refused is not None:
+        why, remedy = _distrust(refused, url)
+        return "The server's certificate is not trusted", f"{url.host} showed a certificate {why}.", remedy
     if any(isinstance(part, ssl.SSLError) for part in chain) or any("rejected SSL" in str(part) for part in chain):
         return (
             "The server does not speak TLS",
@@ -90,6 +89,25 @@ def _untrusted(chain: list[BaseException], url: ConnectionUrl) -> tuple[str, str
             "Check host and port, or turn TLS on at the server.",
         )
     return None
+
+
+_OUT_OF_DATE, _NOT_YET, _OTHER_HOST, _OTHER_ADDRESS = 10, 9, 62, 64
+"""OpenSSL's verification codes (x509_vfy.h)."""
+
+
+def _distrust(refused: ssl.SSLCertVerificationError, url: ConnectionUrl) -> tuple[str, str]:
+    """Return what is wrong with a certificate, and what to do about it."""
+    code = refused.verify_code
+    if code == _OUT_OF_DATE:
+        return "that is out of date", "Check this machine's clock; if it is right, the server needs a new certificate."
+    if code == _NOT_YET:
+        return "that is not valid yet", "Check this machine's clock."
+    if code in (_OTHER_HOST, _OTHER_ADDRESS):
+        return "that is for another host", f"Check the host's name: {url.host}. A proxy in between must be bypassed."
+    return (
+        "that neither the public CAs nor Supabase's root vouches for",
+        "Check the host's name; a proxy or a virus scanner that opens TLS must be bypassed.",
+    )
 
 
 async def _unreachable(chain: list[BaseException], url: ConnectionUrl) -> tuple[str, str, str]:
@@ -130,7 +148,8 @@ async def _families(url: ConnectionUrl) -> set[int]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
+        # UnicodeError: a name that cannot be encoded for the name service at all.
         return set()
     return {int(entry[0]) for entry in found}
 

@@ -1,4 +1,4 @@
-"""Connection URLs taken apart, and every mistake in them that can be seen without connecting.
+"""Connection URLs taken apart: what they lead to, and which project and region they name.
 
 The forms of a Supabase URL are those of the dashboard's Connect dialog: direct
 (``postgres@db.<ref>.supabase.co:5432``), session pooler (``postgres.<ref>@aws-<n>-<region>.pooler.supabase.com:5432``)
@@ -15,15 +15,11 @@ from urllib.parse import parse_qsl, quote, unquote
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
 from tekup_migrate.loopback import is_loopback
-
-TRANSACTION_POOLER_PORT = 6543
+from tekup_migrate.postgres.url_mistakes import TRANSACTION_POOLER_PORT, Finding, password_findings
 
 _DIRECT = re.compile(r"db\.(?P<ref>[a-z0-9]+)\.supabase\.(?:co|com|red)\Z")
 _POOLER = re.compile(r"[a-z]+-\d+-(?P<region>[a-z0-9-]+)\.pooler\.supabase\.(?:com|co|red)\Z")
 _POOLER_USER = re.compile(r"[^.]+\.(?P<ref>[a-z0-9]+)\Z")
-_PLACEHOLDER = re.compile(r"\[[^\]]*\]|<[^>]*>|\.\.\.|…|(?:your|YOUR)[-_]?(?:password|PASSWORD)|(?<!\w)x{3,}(?!\w)")
-_UNSAFE = re.compile(r"[@#$/?\s\[\]]")
-_PLAINTEXT_MODES = ("disable", "allow", "prefer")
 
 
 class ConnectionKind(Enum):
@@ -33,30 +29,6 @@ class ConnectionKind(Enum):
     SESSION_POOLER = "session pooler"
     TRANSACTION_POOLER = "transaction pooler"
     OTHER = "other Postgres"
-
-
-class FindingKind(Enum):
-    """A mistake that is visible in a connection URL."""
-
-    POOLER_USER_ON_DIRECT_HOST = "pooler user on a direct host"
-    PLAIN_USER_ON_POOLER_HOST = "plain user on a pooler host"
-    OTHER_REF = "another project's ref"
-    REFS_DISAGREE = "two different refs"
-    OTHER_REGION = "another region"
-    TRANSACTION_PORT = "transaction pooler port"
-    UNENCODED_PASSWORD = "unencoded password"  # noqa: S105 - names a mistake
-    NO_TLS = "no TLS"
-    PLACEHOLDER = "placeholder"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One mistake: ``fatal`` ones make connecting pointless or unsafe; ``suggestion`` never holds a password."""
-
-    kind: FindingKind
-    message: str
-    remedy: str
-    fatal: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +118,7 @@ class ParsedUrl:
 
 
 def parse_url(text: str) -> ParsedUrl:
-    """Take a pasted connection URL apart.
+    """Take a connection URL apart; ``pasted`` knows the other forms that one is pasted in.
 
     A password with unencoded ``@``, ``/``, ``#`` or ``?`` is still found, because the host is what follows the
     last ``@``; that it was not encoded is a finding.
@@ -155,38 +127,39 @@ def parse_url(text: str) -> ParsedUrl:
         ConnectionFailedError: it is no ``postgresql://`` URL, or has no user or host.
     """
     scheme, separator, rest = text.strip().partition("://")
-    if not separator or scheme.lower() not in ("postgres", "postgresql"):
-        raise _unreadable("It does not begin with postgresql://.")
+    if not separator or scheme.lower().partition("+")[0] not in ("postgres", "postgresql"):
+        raise unreadable("It does not begin with postgresql://.")
+    if not rest.isprintable():
+        raise unreadable("It holds a control character.")
     userinfo, at, location = rest.rpartition("@")
     if not at or not userinfo:
-        raise _unreadable("It names no user before an @.")
+        raise unreadable("It names no user before an @.")
     user, colon, password = userinfo.partition(":")
     host, port, path = _split_location(location)
     database, _, query = path.partition("?")
     url = ConnectionUrl(
-        user=unquote(user),
-        host=host.lower(),
+        user=_decoded(user),
+        host=host.lower().rstrip(".") or host,
         port=port,
-        database=unquote(database) or "postgres",
+        database=_decoded(database) or "postgres",
         parameters=tuple(parse_qsl(query, keep_blank_values=True)),
     )
-    findings = tuple(_password_findings(password))
-    secret = Secret(unquote(password), kind="database password", project=url.ref) if colon and password else None
+    findings = tuple(password_findings(password))
+    secret = Secret(_decoded(password), kind="database password", project=url.ref) if colon and password else None
     return ParsedUrl(url=url, password=secret, findings=findings)
+
+
+def _decoded(text: str) -> str:
+    """Decode percent signs; where that makes no text they were meant as they stand."""
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return text
 
 
 def encode_password(password: Secret) -> str:
     """Return a password percent-encoded for a URL and safe in an ``.env`` file; it is still a secret."""
     return quote(password.reveal(), safe="")
-
-
-def check_url(url: ConnectionUrl, *, ref: str = "", region: str = "") -> tuple[Finding, ...]:
-    """Return every mistake that is visible without connecting, against the project's ref and region where known."""
-    found = [*_host_findings(url), *_project_findings(url, ref, region), *_tls_findings(url)]
-    placeholder = next((part for part in (url.user, url.host, url.database) if _PLACEHOLDER.search(part)), None)
-    if placeholder is not None:
-        found.append(_placeholder(placeholder))
-    return tuple(found)
 
 
 def session_pooler_form(ref: str, region: str) -> str:
@@ -201,85 +174,18 @@ def _split_location(location: str) -> tuple[str, int, str]:
         path = f"?{query}" if question else ""
     found = re.fullmatch(r"\[(?P<v6>[^\]]+)\](?::(?P<p6>\d+))?|(?P<name>[^:]+)(?::(?P<port>\d+))?", authority)
     if found is None:
-        raise _unreadable("It names no host, or its port is not a number.")
+        raise unreadable("It names no host, or its port is not a number.")
     port = int(found["p6"] or found["port"] or 5432)
     if not 0 < port < 65536:
-        raise _unreadable(f"There is no port {port}.")
+        raise unreadable(f"There is no port {port}.")
     return found["v6"] or found["name"], port, path
 
 
-def _unreadable(why: str) -> ConnectionFailedError:
+def unreadable(why: str) -> ConnectionFailedError:
+    """Say that a text is no connection URL, and what to paste instead; ``why`` must not repeat the text."""
     return ConnectionFailedError(
         "This is not a connection URL",
         happened=why,
         unchanged="Nothing was connected to.",
         remedy="Paste the session pooler's URL from the dashboard's Connect dialog: " + session_pooler_form("", ""),
     )
-
-
-def _password_findings(password: str) -> list[Finding]:
-    if not password:
-        return []
-    if _PLACEHOLDER.fullmatch(password) or re.fullmatch(r"\[.*\]|<.*>", password):
-        return [_placeholder("the password")]
-    unsafe = sorted(set(_UNSAFE.findall(password)))
-    if not unsafe:
-        return []
-    shown = " ".join("space" if char.isspace() else char for char in unsafe)
-    encoded = ", ".join(f"{'space' if c.isspace() else c} → {quote(c, safe='')}" for c in unsafe)
-    return [
-        Finding(
-            FindingKind.UNENCODED_PASSWORD,
-            f"The password holds {shown} unencoded; other programs cut or misread such a URL.",
-            f"Write it percent-encoded: {encoded}.",
-        )
-    ]
-
-
-def _host_findings(url: ConnectionUrl) -> list[Finding]:
-    found = []
-    if url.port == TRANSACTION_POOLER_PORT:
-        remedy = "Use the session pooler: the same URL with port 5432."
-        message = "Port 6543 is the transaction pooler, which loses session settings between statements."
-        found.append(Finding(FindingKind.TRANSACTION_PORT, message, remedy, fatal=True))
-    if url.host_ref and url.user_ref:
-        message = f"The user {url.user} belongs to a pooler, but the host is the direct one."
-        remedy = f"Use the user {url.user.partition('.')[0]} here, or the pooler's host from the Connect dialog."
-        found.append(Finding(FindingKind.POOLER_USER_ON_DIRECT_HOST, message, remedy, fatal=True))
-    if url.region and not url.user_ref:
-        message = f"The user {url.user} names no project, but the host is a pooler that serves many."
-        remedy = f"Use the user {url.user}.<ref>."
-        found.append(Finding(FindingKind.PLAIN_USER_ON_POOLER_HOST, message, remedy, fatal=True))
-    return found
-
-
-def _project_findings(url: ConnectionUrl, ref: str, region: str) -> list[Finding]:
-    found = []
-    if url.host_ref and url.user_ref and url.host_ref != url.user_ref:
-        message = f"The host names the project {url.host_ref}, the user names {url.user_ref}."
-        found.append(
-            Finding(FindingKind.REFS_DISAGREE, message, "Paste the URL again from one project's dialog.", True)
-        )
-    if ref and url.ref and url.ref != ref:
-        message = f"The URL names the project {url.ref}; this project is {ref}."
-        remedy = "Paste the URL from the right project's Connect dialog."
-        found.append(Finding(FindingKind.OTHER_REF, message, remedy, fatal=True))
-    if region and url.region and url.region != region:
-        message = f"The host is in {url.region}; this project is said to be in {region}."
-        remedy = "Look at the region in the project's settings and paste the URL from there."
-        found.append(Finding(FindingKind.OTHER_REGION, message, remedy))
-    return found
-
-
-def _tls_findings(url: ConnectionUrl) -> list[Finding]:
-    mode = dict(url.parameters).get("sslmode", "")
-    if mode not in _PLAINTEXT_MODES or url.is_loopback:
-        return []
-    message = f"sslmode={mode} allows an unencrypted connection."
-    remedy = "This program always verifies TLS; remove it so that other programs do too."
-    return [Finding(FindingKind.NO_TLS, message, remedy)]
-
-
-def _placeholder(where: str) -> Finding:
-    remedy = "Put the real value in its place; the password is in the project's database settings."
-    return Finding(FindingKind.PLACEHOLDER, f"There is a placeholder in {where}.", remedy, fatal=True)

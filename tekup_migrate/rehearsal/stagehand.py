@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.plan import Plan
 from tekup_migrate.rehearsal.writer import Writers
-from tekup_migrate.steps import Answer, Attestation, Operator, Preview, Question, Reply, SecretRequest, Step
+from tekup_migrate.steps import (
+    Answer,
+    Attestation,
+    Operator,
+    Preview,
+    Question,
+    Reply,
+    SecretRequest,
+    Step,
+)
 
 
 class Stagehand:
@@ -30,6 +40,10 @@ class Stagehand:
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Pass it on."""
         return await self._operator.secret(request)
+
+    async def connection(self, request: ConnectionRequest) -> ConnectionAnswer | None:
+        """Pass it on."""
+        return await self._operator.connection(request)
 
     async def attest(self, request: Attestation) -> Reply:
         """Pass it on, and do what was attested."""

@@ -55,16 +55,22 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
             .sign(self.key, hashes.SHA256())
         )
-        folder.mkdir(parents=True, exist_ok=True)
-        certificate_file, key_file = folder / "server.crt", folder / "server.key"
-        certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        key_file.touch(mode=0o600)
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
-        return certificate_file, key_file
+        return _written(folder, certificate, key)
+
+    def itself(self, folder: Path) -> tuple[Path, Path]:
+        """Write the authority's own certificate and key, for a server that signs its own."""
+        return _written(folder, self.certificate, self.key)
+
+
+def _written(folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[Path, Path]:
+    folder.mkdir(parents=True, exist_ok=True)
+    certificate_file, key_file = folder / "server.crt", folder / "server.key"
+    certificate_file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
 
 
 def _name(text: str) -> x509.Name:
