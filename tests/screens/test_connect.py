@@ -101,7 +101,7 @@ async def test_a_password_typed_into_the_url_is_never_painted(tmp_path: Path) ->
             await pilot.press(*part)
             assert "sesam" not in shown(pilot)
             assert "sesam" not in app.export_screenshot()
-        await pilot.press("ctrl+a", "ctrl+c", "ctrl+x")
+        await pilot.press("ctrl+a", "ctrl+x")
         assert app.clipboard == ""
         await pilot.press("enter")
         await until(pilot, lambda: step.done)
