@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -36,6 +37,7 @@ def write_env(plan: Plan, **values: str) -> None:
     """Write the same env file wherever the plan names one."""
     text = "".join(f"{key}={value}\n" for key, value in values.items())
     for app in plan.apps.values():
+        subprocess.run(["git", "init", "-q", app.directory], check=True)
         for file in app.env_files:
             path = app.directory / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
