@@ -94,16 +94,16 @@ async def _grains(connection: asyncpg.Connection, table: Table, key: tuple[Colum
     keys = ", ".join(column.sql for column in key)
     texts = ", ".join(f"{column.sql}::text" for column in key)
     name = f"tekup_grains_{next(_cursor_numbers)}"
+    # One window and no other order: the index is walked once, and the first grain is there before the last is read.
     await connection.execute(f"""
         DECLARE {name} NO SCROLL CURSOR FOR
-        SELECT {texts}, place, total
-        FROM (SELECT {keys}, place, total, total / {_GRAIN_BYTES} AS grain,
-                     pg_catalog.lead(total) OVER (ORDER BY place) / {_GRAIN_BYTES} AS next
-              FROM (SELECT {keys}, pg_catalog.row_number() OVER ordered AS place,
-                           pg_catalog.sum({_weight(table)}) OVER ordered AS total
-                    FROM ONLY {table.relation.sql}
-                    WINDOW ordered AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS counted) AS marked
-        WHERE next IS DISTINCT FROM grain
+        SELECT {texts}, tekup_place, tekup_total
+        FROM (SELECT {keys}, pg_catalog.row_number() OVER ordered AS tekup_place,
+                     pg_catalog.sum(tekup_weight) OVER ordered AS tekup_total,
+                     pg_catalog.lead(tekup_weight) OVER ordered AS tekup_next
+              FROM (SELECT {keys}, {_weight(table)} AS tekup_weight FROM ONLY {table.relation.sql}) AS weighed
+              WINDOW ordered AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS counted
+        WHERE tekup_total / {_GRAIN_BYTES} IS DISTINCT FROM (tekup_total + tekup_next) / {_GRAIN_BYTES}
     """)
     place = total = 0
     while rows := await connection.fetch(f"FETCH {_FETCHED_GRAINS} FROM {name}"):
