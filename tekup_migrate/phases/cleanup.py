@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tekup_migrate.phases.comparing import LateWrites
 from tekup_migrate.phases.documents import Decommission, WriteReport
 from tekup_migrate.phases.publishing import Commit, Push
 from tekup_migrate.phases.readme import Readme
 from tekup_migrate.phases.rotation import Rotate
+from tekup_migrate.phases.since_cut_over import LateWrites
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Step
 

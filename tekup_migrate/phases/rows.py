@@ -14,6 +14,7 @@ from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
+from tekup_migrate.phases.since_cut_over import forget_baselines, note_baselines
 from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Move, Phase, Plan
@@ -108,7 +109,12 @@ class _RowsStep(Step):
 
         async with both_sides(context) as (source, target), source.snapshot():
             moves = await self._table_moves(context, source)
-            return await in_order(target, moves, lambda move: self._reconcile(context, source, target, move))
+            outcomes = await in_order(target, moves, lambda move: self._reconcile(context, source, target, move))
+            await self.note(context, source, target, outcomes)
+            return outcomes
+
+    async def note(self, context: Context, source: Side, target: Side, outcomes: Sequence[TableOutcome]) -> None:
+        """Note what must be known later of the moment that was copied, while that is still open."""
 
     async def _reconcile(self, context: Context, source: Side, target: Side, move: TableMove) -> TableOutcome:
         from tekup_migrate.postgres.outcome import Policy
@@ -322,9 +328,14 @@ class FinalPass(_RowsStep):
         """Send what differs."""
         remember_sent(context, self.id, await self.copy(context))
 
+    async def note(self, context: Context, source: Side, target: Side, outcomes: Sequence[TableOutcome]) -> None:
+        """Note both sides as they are now: whatever is written to either later shows."""
+        await note_baselines(context, self.app, source, target, outcomes)
+
     def forget(self, context: Context) -> None:
-        """Forget what was sent."""
+        """Forget what was sent, and what both sides held."""
         context.memory.forget(f"{self.id}:sent")
+        forget_baselines(context, self.moves(context))
 
     async def verify(self, context: Context) -> Evidence:
         """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import Answered, Answers, address, ask, running
-from tekup_migrate.phases.comparing import RowsKept
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.since_cut_over import RowsKept
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Figure, Step, Verdict
 

@@ -141,4 +141,4 @@ class RowDigests:
         """Return SQL for the bucket that a row's key falls into: narrows a difference down without sorting."""
         if buckets == 1:
             return "0"
-        return f"({_hash_of(_bytes_of(self._key), hashed=self.hashed)} & {MAX_BUCKETS - 1})::int4 % {buckets}"
+        return f"({_hash_of(_bytes_of(self._key), hashed=self.hashed)} & 65535)::int4 % {buckets}"
