@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import field
 
 from tekup_migrate.errors import PlanError
+from tekup_migrate.plan_floor import Floor, Part
 
 PLANS = Path(__file__).parent / "plans"
 BUILT_IN = PLANS / "tekup.toml"
@@ -25,11 +26,7 @@ ENV_VALUES = ("url", "anon_key", "service_key", "database_url", "ref", "password
 _ID = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
-class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A part of a plan: frozen, and an unknown key is a mistake."""
-
-
-class Project(_Part, frozen=True):
+class Project(Part, frozen=True):
     """One Supabase project.
 
     Attributes:
@@ -41,6 +38,7 @@ class Project(_Part, frozen=True):
         api_url: the address of its API; derived from the ref where it is empty.
         backup_name: the backup folder's name before its date.
         disk_limit_gb: how large its database may become, which Postgres cannot tell; 0 where it is not known.
+        memory_gb: the memory of its compute size, which Postgres cannot tell either; 0 where it is not known.
     """
 
     title: str
@@ -51,6 +49,7 @@ class Project(_Part, frozen=True):
     api_url: str = ""
     backup_name: str = ""
     disk_limit_gb: float = 0.0
+    memory_gb: float = 0.0
 
     @property
     def address(self) -> str:
@@ -58,7 +57,7 @@ class Project(_Part, frozen=True):
         return self.api_url or f"https://{self.ref}.supabase.co"
 
 
-class EnvFile(_Part, frozen=True):
+class EnvFile(Part, frozen=True):
     """An env file of an app and the keys to rewrite: ``rewrite`` maps a key to what it shall hold.
 
     What a key can hold is one of ``url``, ``anon_key``, ``service_key``, ``database_url``, ``ref`` and
@@ -69,14 +68,14 @@ class EnvFile(_Part, frozen=True):
     rewrite: dict[str, str] = field(default_factory=dict)
 
 
-class Commands(_Part, frozen=True):
+class Commands(Part, frozen=True):
     """An app's own commands, each as program and arguments; an empty one does not exist."""
 
     start: tuple[str, ...] = ()
     checks: tuple[tuple[str, ...], ...] = ()
 
 
-class Probe(_Part, frozen=True):
+class Probe(Part, frozen=True):
     """An address of a running app that must answer; ``rows`` asks for a non-empty list in its JSON."""
 
     title: str
@@ -84,7 +83,7 @@ class Probe(_Part, frozen=True):
     rows: bool = False
 
 
-class Prisma(_Part, frozen=True):
+class Prisma(Part, frozen=True):
     """The trait of an app whose tables Prisma manages."""
 
     schema: str
@@ -93,14 +92,14 @@ class Prisma(_Part, frozen=True):
     directory: str = "."
 
 
-class Encryption(_Part, frozen=True):
+class Encryption(Part, frozen=True):
     """The trait of an app with encrypted columns: the env keys that must keep their values."""
 
     keys: tuple[str, ...]
     file: str = ".env"
 
 
-class Writers(_Part, frozen=True):
+class Writers(Part, frozen=True):
     """What writes to the app's tables, and how the operator stops and starts it."""
 
     application_names: tuple[str, ...] = ()
@@ -108,7 +107,7 @@ class Writers(_Part, frozen=True):
     address: str = ""
 
 
-class App(_Part, frozen=True):
+class App(Part, frozen=True):
     """One repository on disk with its env files, its tables and its commands.
 
     Attributes:
@@ -140,7 +139,7 @@ class App(_Part, frozen=True):
         return Path(self.path).expanduser()
 
 
-class Policy(_Part, frozen=True):
+class Policy(Part, frozen=True):
     """A row-level security policy that a moved table must have at the end."""
 
     name: str
@@ -150,7 +149,7 @@ class Policy(_Part, frozen=True):
     check: str = ""
 
 
-class Move(_Part, frozen=True):
+class Move(Part, frozen=True):
     """One table to move.
 
     Attributes:
@@ -158,15 +157,17 @@ class Move(_Part, frozen=True):
         sources: names to look for in the source's ``public`` schema, in order; the first that exists is moved.
         target: its name in the target's ``public`` schema.
         policies: policies it must have at the end, whatever the source has.
+        floor: columns, indexes and enum labels that it must have at the end, whatever the source has.
     """
 
     app: str
     sources: tuple[str, ...]
     target: str
     policies: tuple[Policy, ...] = ()
+    floor: Floor = Floor()
 
 
-class Phase(_Part, frozen=True):
+class Phase(Part, frozen=True):
     """One part of the plan; ``app`` names whose it is for the kinds ``move`` and ``adopt``."""
 
     id: str
@@ -176,7 +177,7 @@ class Phase(_Part, frozen=True):
     app: str = ""
 
 
-class Sitting(_Part, frozen=True):
+class Sitting(Part, frozen=True):
     """One scheduled stretch of work and the phases it is meant for."""
 
     title: str
@@ -184,7 +185,7 @@ class Sitting(_Part, frozen=True):
     phases: tuple[str, ...]
 
 
-class Criterion(_Part, frozen=True):
+class Criterion(Part, frozen=True):
     """A success criterion and the steps whose evidence decides it."""
 
     id: str
@@ -192,7 +193,7 @@ class Criterion(_Part, frozen=True):
     steps: tuple[str, ...]
 
 
-class Plan(_Part, frozen=True):
+class Plan(Part, frozen=True):
     """A consolidation.
 
     Attributes:
@@ -311,6 +312,8 @@ class _Checker:
             scheme, separator, rest = project.url.partition("://")
             known = separator == "://" and scheme in ("postgres", "postgresql")
             self._expect(known, f"{key}.url", scheme, "a postgresql:// URL")
+            for limit, given in (("disk_limit_gb", project.disk_limit_gb), ("memory_gb", project.memory_gb)):
+                self._expect(given >= 0, f"{key}.{limit}", given, "gigabytes, or 0 where it is not known")
             password = ":" in rest.rpartition("@")[0]
             self._expect(not password, f"{key}.url", "a URL with a password", "a URL without one; it is asked for")
         for role in PROJECT_ROLES:
@@ -336,6 +339,9 @@ class _Checker:
             self._expect(bool(move.sources), f"{key}.sources", [], "at least one table name")
             self._expect(move.target not in targets, f"{key}.target", move.target, "a name no other move has")
             targets.add(move.target)
+            for place, wanted in enumerate(move.floor.indexes):
+                where = f"{key}.floor.indexes[{place}].columns"
+                self._expect(bool(wanted.columns), where, [], "at least one column or expression")
 
     def _check_phases(self) -> None:
         ids = [phase.id for phase in self.plan.phases]

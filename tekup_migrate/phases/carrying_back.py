@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
@@ -65,11 +66,9 @@ async def carry_back(context: Context, moves: Sequence[Move]) -> None:
 
 
 async def _moves_back(source: Side, moves: Sequence[Move]) -> tuple[TableMove, ...]:
-    from tekup_migrate.postgres.outcome import TableMove
-
     async with source.connection() as connection:
         found = await table_moves(connection, moves)
-    return tuple(TableMove(move.target, move.source, move.newest_by) for move in found)
+    return tuple(replace(move, source=move.target, target=move.source) for move in found)
 
 
 async def _require_quiet(context: Context, moves: Sequence[Move]) -> None:

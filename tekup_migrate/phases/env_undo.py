@@ -10,6 +10,7 @@ import msgspec
 from tekup_migrate.parts import Choices, Part
 from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
 from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over
+from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.steps import Action, Context, Evidence, FileChange, Preview, Remark, Step
 
@@ -68,7 +69,7 @@ class EnvUndo(Step):
         for former in formers:
             standing(former)
         if is_cut_over(context, self.app):
-            await carry_back(context, context.plan.moves_of(self.app))
+            await carry_back(context, planned_moves(context, self.app))
         for former in formers:
             self._put_back(context, former)
 
@@ -126,7 +127,7 @@ class EnvUndo(Step):
     async def _written_since(self, context: Context) -> tuple[str, ...]:
         if not is_cut_over(context, self.app):
             return ()
-        outcomes = await written_since(context, context.plan.moves_of(self.app))
+        outcomes = await written_since(context, planned_moves(context, self.app))
         return tuple(line for outcome in outcomes if (line := since_line(outcome)))
 
     async def _formers(self, context: Context) -> tuple[FormerFile, ...]:

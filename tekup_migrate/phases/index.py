@@ -1,13 +1,16 @@
-"""The steps about vector search: weigh the index, build it after the load, and measure what a search finds."""
+"""The steps about the vector index: weigh it, and build it after the load."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.ownership import is_ours
+from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.schema import transplant_of
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.phases.taken_back import reverted
@@ -16,7 +19,6 @@ from tekup_migrate.steps import (
     Context,
     Danger,
     Evidence,
-    Figure,
     Option,
     Preview,
     Question,
@@ -30,27 +32,60 @@ from tekup_migrate.steps import (
 if TYPE_CHECKING:
     import asyncpg
 
-    from tekup_migrate.postgres.comparison import Item
+    from tekup_migrate.postgres.quoting import Relation
     from tekup_migrate.postgres.transplant import Created
-    from tekup_migrate.postgres.vector_index import Recommendation, SearchQuality, VectorColumn
-
-SLACK = 0.005
-"""Recall is an average over a hundred searches: half a hit among a thousand neighbours is noise."""
+    from tekup_migrate.postgres.vector_index import Recommendation, VectorColumn
+    from tekup_migrate.postgres.vector_index.recommendation import ServerMemory
 
 
-async def _recommendations(context: Context, app: str) -> tuple[Recommendation, ...]:
+async def recommended(context: Context, app: str) -> tuple[Recommendation, ...]:
     """Return what is to be built, as the operator decided where they did."""
     from tekup_migrate.postgres.vector_index import Method, recommendations
 
     plan = await transplant_of(context, app)
     async with both_connected(context) as (source, target):
-        tables = [move.target for move in await table_moves(source, context.plan.moves_of(app))]
-        found = list(await recommendations(target, plan, tables))
+        tables = [move.target for move in await table_moves(source, planned_moves(context, app))]
+        memory = await _memory(context, target)
+        found = list(await recommendations(target, plan, tables, memory))
         for place, each in enumerate(found):
-            chosen = context.memory.recall(_note(each.column))
-            if chosen and chosen.decode() != each.method.value:
-                found[place] = (await recommendations(target, plan, tables, method=Method(chosen.decode())))[place]
+            chosen = (context.memory.recall(_note(each.column)) or b"").decode()
+            if chosen not in ("", _choice_of(each)):
+                name, _, half = chosen.partition(_HALF)
+                own = await recommendations(target, plan, tables, memory, method=Method(name), halfvec=bool(half))
+                found[place] = own[place]
     return tuple(found)
+
+
+async def expected_indexes(
+    context: Context, source: asyncpg.Connection, target: asyncpg.Connection, tables: Sequence[Relation]
+) -> tuple[Recommendation, ...]:
+    """Return what will be recommended for the source's vector columns once their rows are at the target."""
+    from tekup_migrate.postgres.vector_index import recommend, vector_columns
+
+    memory = await _memory(context, target)
+    return tuple(recommend(column, memory) for column in await vector_columns(source, tables))
+
+
+async def _memory(context: Context, target: asyncpg.Connection) -> ServerMemory:
+    from tekup_migrate.postgres.vector_index import server_memory
+
+    gigabytes = context.plan.target.memory_gb
+    return await server_memory(target, total=int(gigabytes * 2**30) if gigabytes else None)
+
+
+_HALF = " halfvec"
+
+
+def _choice_of(found: Recommendation) -> str:
+    """Return a recommendation as the journal keeps a choice."""
+    from tekup_migrate.postgres.vector_index import Method
+
+    return found.method.value + (_HALF if found.halfvec and found.method is Method.HNSW else "")
+
+
+def _serves(context: Context, app: str, found: Recommendation) -> bool:
+    """Whether a table may be written to by others: it was there before this run, or the app uses it already."""
+    return not is_ours(context, app, found.column.table)
 
 
 def _note(column: VectorColumn) -> str:
@@ -79,7 +114,7 @@ class WeighIndex(Observation):
 
     async def apply(self, context: Context) -> None:
         """Ask once for each column; the recommendation is what an unattended run takes."""
-        for found in await _recommendations(context, self.app):
+        for found in await recommended(context, self.app):
             if context.memory.recall(_note(found.column)) is None:
                 chosen = await context.operator.choose(_question(found))
                 context.memory.remember(_note(found.column), chosen.encode())
@@ -94,34 +129,47 @@ class WeighIndex(Observation):
 
     async def verify(self, context: Context) -> Evidence:
         """Say what was decided, and why."""
-        found = await _recommendations(context, self.app)
+        found = await recommended(context, self.app)
         undecided = [each for each in found if context.memory.recall(_note(each.column)) is None]
-        lines = tuple(f"{_name(each.column)}: {each.method.value}, {each.reason}" for each in found)
+        lines = [f"{column_name(each.column)}: {each.method.value}, {each.reason}" for each in found]
+        lines += [f"{column_name(each.column)}: {each.warning}" for each in found if each.warning]
+        lines += sorted({each.memory for each in found})
         return Evidence(
             verdict=Verdict.UNVERIFIED if undecided else Verdict.PASSED,
-            summary=", ".join(f"{_name(each.column)}: {each.method.value}" for each in found) or "no vector columns",
-            facts=lines,
+            summary=", ".join(f"{column_name(each.column)}: {each.method.value}" for each in found)
+            or "no vector columns",
+            facts=tuple(lines),
         )
 
 
 def _question(found: Recommendation) -> Question:
-    from tekup_migrate.postgres.vector_index import Method
+    from tekup_migrate.postgres.vector_index import LARGEST_VECTOR_DIMENSIONS, Method
 
+    half = Method.HNSW.value + _HALF
     labels = {
-        Method.NONE: ("No index", "Every search scans all rows: exact, and fast while there are few."),
-        Method.IVFFLAT: ("ivfflat", "Quick to build; finds less when rows change much after the build."),
-        Method.HNSW: ("hnsw", "Slower to build and larger; finds well and keeps up with changes."),
+        Method.NONE.value: ("No index", "Every search scans all rows: exact, and fast while there are few."),
+        Method.IVFFLAT.value: ("ivfflat", "Quick to build; finds less when rows change much after the build."),
+        Method.HNSW.value: ("hnsw", "Slower to build and larger; finds well and keeps up with changes."),
+        half: ("hnsw of half precision", "Half as large. Only searches that cast to halfvec use it: mind the app."),
     }
+    recommended_ = _choice_of(found)
+    wide = found.column.dimensions > LARGEST_VECTOR_DIMENSIONS
+    unfit = (Method.HNSW.value,) if wide else () if found.column.type == "vector" else (half,)
     return Question(
-        title=f"Search of {_name(found.column)}",
-        text=f"Recommended: {found.method.value}, because {found.reason}."
-        f" {found.column.rows:,} rows, {found.column.dimensions} dimensions. {found.warning}".strip(),
-        options=tuple(Option(method.value, label, consequence) for method, (label, consequence) in labels.items()),
-        safe=found.method.value,
+        title=f"Search of {column_name(found.column)}",
+        text=f"Recommended: {recommended_}, because {found.reason}."
+        f" {found.column.rows:,} rows, {found.column.dimensions} dimensions. {found.memory}. {found.warning}".strip(),
+        options=tuple(Option(id_, *told) for id_, told in labels.items() if id_ not in unfit),
+        safe=recommended_,
     )
 
 
-def _name(column: VectorColumn) -> str:
+def _summary(found: Sequence[Recommendation]) -> str:
+    return ", ".join(f"{column_name(each.column)}: {each.method.value}" for each in found) or "no vector columns"
+
+
+def column_name(column: VectorColumn) -> str:
+    """Return how a column is named to the operator."""
     return f"{column.table}.{column.column}"
 
 
@@ -144,15 +192,18 @@ class BuildIndex(Step):
 
         where = label_of(context, context.plan.project_id("target"))
         actions: list[Sql | Remark] = []
-        for found in await _recommendations(context, self.app):
+        for found in await recommended(context, self.app):
             if found.warning:
                 actions.append(Remark(found.warning, True))
             if found.method is Method.NONE:
-                actions.append(Remark(f"{_name(found.column)}: no index, {found.reason}."))
+                actions.append(Remark(f"{column_name(found.column)}: no index, {found.reason}."))
                 continue
             actions.append(Sql(f"SET maintenance_work_mem = '{found.maintenance_work_mem >> 20} MB'", where))
             actions.append(Sql(f"SET max_parallel_maintenance_workers = {found.parallel_workers}", where))
-            actions.append(Sql(found.statement(), where))
+            serves = _serves(context, self.app, found)
+            actions.extend(Sql(sql, where) for sql in found.statements(concurrently=serves))
+            if serves:
+                actions.append(Remark(f"{found.column.table} serves traffic: it can be written to meanwhile."))
         return Preview(
             title=self.title,
             target=where,
@@ -166,9 +217,16 @@ class BuildIndex(Step):
         from tekup_migrate.postgres.vector_index import build
 
         target = context.plan.project_id("target")
-        for found in await _recommendations(context, self.app):
+        for found in await recommended(context, self.app):
             async with connected(context, target) as connection, connected(context, target) as watcher:
-                work = build(connection, found, record=self._recorder(context), listen=context.listen, watcher=watcher)
+                work = build(
+                    connection,
+                    found,
+                    record=self._recorder(context),
+                    listen=context.listen,
+                    watcher=watcher,
+                    concurrently=_serves(context, self.app, found),
+                )
                 await context.gate.guard(work)
 
     def _recorder(self, context: Context) -> _Recorder:
@@ -179,16 +237,17 @@ class BuildIndex(Step):
         from tekup_migrate.postgres.vector_index import Method
 
         lines, good = [], True
-        found = await _recommendations(context, self.app)
+        found = await recommended(context, self.app)
         async with connected(context, context.plan.project_id("target")) as connection:
             for each in found:
                 there = each.method is Method.NONE or await _stands(connection, each)
                 good = good and there
                 state = "no index wanted" if each.method is Method.NONE else "built" if there else "not there"
-                lines.append(f"{_name(each.column)}: {each.method.value} {each.name} {state}. {each.reason}".strip())
+                lines.append(f"{column_name(each.column)}: {each.method.value} {each.name} {state}. {each.reason}")
         return Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,
-            summary=", ".join(f"{_name(each.column)}: {each.method.value}" for each in found) or "no vector columns",
+            summary=", ".join(f"{column_name(each.column)}: {each.method.value}" for each in found)
+            or "no vector columns",
             facts=tuple(lines),
         )
 
@@ -269,124 +328,3 @@ async def _stands(connection: asyncpg.Connection, found: Recommendation) -> bool
             found.method.value,
         )
     )
-
-
-class MeasureSearch(Observation):
-    """Measures search on both sides: how many of the true nearest it finds, and how fast."""
-
-    why = "A search that finds less than before looks fine and is broken. It is measured, not assumed."
-
-    def __init__(self, plan: Plan, phase: Phase) -> None:
-        super().__init__(id=f"{phase.id}.search", phase=phase.id, title="Measure the search on both sides")
-        self.app = phase.app
-
-    def looks_at(self, context: Context) -> tuple[str, ...]:
-        """Say what is measured."""
-        return (
-            "the ten nearest neighbours of up to 100 sampled rows, through the index and exactly, on both sides",
-            "the same through the app's own search function, where there is one",
-        )
-
-    def target(self, context: Context) -> str:
-        """Return both databases' labels."""
-        plan = context.plan
-        return f"{label_of(context, plan.project_id('source'))} and {label_of(context, plan.project_id('target'))}"
-
-    async def verify(self, context: Context) -> Evidence:
-        """Measure."""
-        from tekup_migrate.postgres.vector_index import vector_columns
-
-        plan = await transplant_of(context, self.app)
-        recommended = await _recommendations(context, self.app)
-        lines: list[str] = []
-        figures: list[Figure] = []
-        good = True
-        async with both_connected(context) as (source, target):
-            moves = await table_moves(source, context.plan.moves_of(self.app))
-            here = await vector_columns(source, [move.source for move in moves])
-            for old, new in zip(here, recommended, strict=True):
-                before, after = await _both(context, source, target, old, new)
-                good = _compare(_name(new.column), before, after, lines, figures) and good
-                lines += await _written_plan(context, target, new)
-                for item in plan.items:
-                    quality = await _through_function(source, target, item, old, new.column)
-                    if quality is not None:
-                        good = _compare(item.target.name, *quality, lines, figures) and good
-        return Evidence(
-            verdict=Verdict.PASSED if good else Verdict.DIFFERS,
-            summary="; ".join(line for line in lines if "source" in line) or "no vectors to search",
-            facts=tuple(lines),
-            figures=tuple(figures),
-        )
-
-
-async def _both(
-    context: Context,
-    source: asyncpg.Connection,
-    target: asyncpg.Connection,
-    old: VectorColumn,
-    new: Recommendation,
-) -> tuple[SearchQuality | None, SearchQuality | None]:
-    import asyncio
-
-    from tekup_migrate.postgres.vector_index import measure
-
-    there = measure(target, new.column, metric=new.metric, halfvec=new.halfvec, settings=new.search_settings)
-    # Two servers: neither search slows the other down by more than the machine between them does.
-    before, after = await context.gate.guard(asyncio.gather(measure(source, old, metric=new.metric), there))
-    return before, after
-
-
-async def _through_function(
-    source: asyncpg.Connection, target: asyncpg.Connection, item: Item, old: VectorColumn, new: VectorColumn
-) -> tuple[SearchQuality | None, SearchQuality | None] | None:
-    import asyncio
-
-    from tekup_migrate.postgres.catalog.objects import Function, Kind
-    from tekup_migrate.postgres.catalog.reading import read_catalog
-    from tekup_migrate.postgres.vector_index import is_search, measure_function
-
-    if item.key.kind is not Kind.FUNCTION:
-        return None
-    ours = (await read_catalog(source)).get(item.key, Function)
-    theirs = (await read_catalog(target)).get(item.target, Function)
-    if ours is None or theirs is None or not is_search(ours):
-        return None
-    return await asyncio.gather(measure_function(source, ours, old), measure_function(target, theirs, new))
-
-
-async def _written_plan(context: Context, target: asyncpg.Connection, new: Recommendation) -> list[str]:
-    """Say what an index made before the load, as written plans often have it, would have found."""
-    from tekup_migrate.postgres.vector_index import measure_written_plan
-
-    quality = await context.gate.guard(measure_written_plan(target, new.column, metric=new.metric))
-    if quality is None:
-        return []
-    return [
-        f"{_name(new.column)}: an ivfflat index made before the load would have recall@10 {quality.recall:.2f}"
-        " (tried in a temporary table)"
-    ]
-
-
-def _compare(
-    name: str, before: SearchQuality | None, after: SearchQuality | None, lines: list[str], figures: list[Figure]
-) -> bool:
-    """Add the four numbers to the evidence, and say whether the target is at least as good."""
-    if before is None or after is None:
-        lines.append(f"{name}: could not be measured")
-        return before is after
-    lines.append(
-        f"{name}: recall@10 {before.recall:.2f} at the source, {after.recall:.2f} at the target;"
-        f" {before.milliseconds:.1f} ms and {after.milliseconds:.1f} ms a search"
-    )
-    lines.append(
-        f"{name}: an exact scan takes {before.exact_milliseconds:.1f} ms and {after.exact_milliseconds:.1f} ms;"
-        f" {after.samples} searches, {after.through}"
-    )
-    figures += [
-        Figure(f"{name} recall@10 source", round(before.recall, 4)),
-        Figure(f"{name} recall@10 target", round(after.recall, 4)),
-        Figure(f"{name} search source", round(before.milliseconds, 2), "ms"),
-        Figure(f"{name} search target", round(after.milliseconds, 2), "ms"),
-    ]
-    return after.recall >= before.recall - SLACK

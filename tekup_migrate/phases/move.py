@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tekup_migrate.phases.answering import Answers
 from tekup_migrate.phases.env import RewriteEnv
-from tekup_migrate.phases.index import BuildIndex, MeasureSearch, WeighIndex
+from tekup_migrate.phases.index import BuildIndex, WeighIndex
 from tekup_migrate.phases.probing import Access, Preflight
 from tekup_migrate.phases.rows import CopyRows, FinalPass
 from tekup_migrate.phases.schema import Attach, Compare, CreateTables
+from tekup_migrate.phases.searching import MeasureSearch
 from tekup_migrate.phases.writers import StopWriters
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Step

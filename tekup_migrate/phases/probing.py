@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import both_connected, label_of
+from tekup_migrate.phases.index import column_name, expected_indexes
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.resolutions import planned_moves
+from tekup_migrate.phases.schema import created_in, transplant_of
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Figure, Verdict
@@ -13,7 +16,12 @@ from tekup_migrate.steps import Context, Evidence, Figure, Verdict
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.postgres.preflight import Finding
     from tekup_migrate.postgres.quoting import Relation
+    from tekup_migrate.postgres.vector_index import Recommendation
+
+
+_MARKS = {True: "holds:", False: "does not hold:", None: "to weigh:"}
 
 
 class Preflight(Observation):
@@ -29,7 +37,7 @@ class Preflight(Observation):
         """Name what is looked at."""
         return (
             "versions of both servers and of their extensions, connection limits, statement_timeout",
-            "the room that the tables need, row-level security, and who else is connected",
+            "the room that tables, indexes and WAL need, the memory for vector indexes, and who else is connected",
         )
 
     def target(self, context: Context) -> str:
@@ -42,21 +50,36 @@ class Preflight(Observation):
 
         limit = context.plan.target.disk_limit_gb
         async with both_connected(context) as (source, target):
-            moves = await table_moves(source, context.plan.moves_of(self.app))
+            moves = await table_moves(source, planned_moves(context, self.app))
+            vectors = await expected_indexes(context, source, target, [move.source for move in moves])
             findings = await preflight(
                 source,
                 target,
                 [move.source for move in moves],
                 disk_limit_bytes=int(limit * 1e9) if limit else None,
+                vector_index_bytes=sum(each.index_bytes for each in vectors),
             )
+        findings += tuple(_build(each) for each in vectors)
         bad = [finding for finding in findings if finding.holds is False]
         return Evidence(
             verdict=Verdict.DIFFERS if bad else Verdict.PASSED,
             summary=f"{len(findings) - len(bad)} of {len(findings)} checks hold"
             if not bad
             else "; ".join(finding.text for finding in bad),
-            facts=tuple(f"{finding.subject}: {finding.text}" for finding in findings),
+            facts=tuple(f"{_MARKS[finding.holds]} {finding.subject}: {finding.text}" for finding in findings),
         )
+
+
+def _build(expected: Recommendation) -> Finding:
+    """Say what building a vector index will take, before a row is copied."""
+    from tekup_migrate.postgres.preflight import Finding
+
+    told = f"{expected.method.value}: {expected.build_bytes >> 20} MB for a quick build. {expected.memory}"
+    return Finding(
+        subject=f"building the index of {column_name(expected.column)}",
+        holds=None if expected.warning and expected.fits else expected.fits,
+        text=f"{told}. {expected.warning}".rstrip(". "),
+    )
 
 
 class Access(Observation):
@@ -73,7 +96,10 @@ class Access(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Say what is tried."""
-        return ("SELECT, INSERT, UPDATE and DELETE as anon, authenticated and service_role, each rolled back",)
+        return (
+            "SELECT, INSERT, UPDATE and DELETE as anon, authenticated and service_role, each rolled back",
+            "grants, columns' grants, policies' roles and comments of everything that moved, in both catalogs",
+        )
 
     def target(self, context: Context) -> str:
         """Return both databases' labels."""
@@ -87,7 +113,7 @@ class Access(Observation):
         found: list[str] = []
         intended: list[str] = []
         tried = 0
-        wanted = context.plan.moves_of(self.app)
+        wanted = planned_moves(context, self.app)
         async with both_connected(context) as (source, target):
             for move, planned in zip(await table_moves(source, wanted), wanted, strict=True):
                 rows = await sample_rows(source, move.source)
@@ -98,14 +124,37 @@ class Access(Observation):
                 tried += len(there)
                 changed = await _raised_by_plan(source, move.source, planned)
                 (intended if changed else found).extend(differences(here, there))
+        unlike, shared = await _unlike_grants(context, self.phase, self.app)
         told = f"; {len(intended)} differ as the plan's own policies want it" if intended else ""
         alike = tried - len(found) - len(intended)
         return Evidence(
-            verdict=Verdict.DIFFERS if found else Verdict.PASSED,
-            summary=f"{len(found)} of {tried} tries end differently" if found else f"{alike} tries end alike{told}",
-            facts=(*found, *(f"as the plan wants it: {line}" for line in intended)),
+            verdict=Verdict.DIFFERS if found or unlike else Verdict.PASSED,
+            summary=f"{len(found)} of {tried} tries end differently, {len(unlike)} grants or comments are not alike"
+            if found or unlike
+            else f"{alike} tries end alike{told}; grants, owners' rights and comments are alike",
+            facts=(
+                *found,
+                *unlike,
+                *(f"as the plan wants it: {line}" for line in intended),
+                *(f"the target's own, left as it is: {line}" for line in shared),
+            ),
             figures=(Figure("tries", tried),),
         )
+
+
+async def _unlike_grants(context: Context, phase: str, app: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare grants and comments: of what this run made, and of what it shares with others on the target."""
+    from tekup_migrate.postgres.catalog.reading import read_catalog
+    from tekup_migrate.postgres.comparison import access_differences
+
+    items = (await transplant_of(context, app)).items
+    made = created_in(context, phase)
+    async with both_connected(context) as (source, target):
+        here, there = await read_catalog(source), await read_catalog(target)
+    return (
+        access_differences(here, there, [item for item in items if item.target in made]),
+        access_differences(here, there, [item for item in items if item.target not in made]),
+    )
 
 
 async def _raised_by_plan(source: asyncpg.Connection, table: Relation, move: Move) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.taken_back import edited_since, reverted
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import Phase, Plan
@@ -114,15 +116,21 @@ class Readme(Step):
 
         path = self._path(context)
         before = path.read_bytes() if path.exists() else b""
-        return path, before, with_section(before, readme_lines(context.plan, self.app))
+        return (
+            path,
+            before,
+            with_section(
+                before, readme_lines(context.plan, self.app, [move.target for move in planned_moves(context, self.app)])
+            ),
+        )
 
 
-def readme_lines(plan: Plan, app_id: str) -> tuple[str, ...]:
-    """Return what an app's README says about where its data lives."""
+def readme_lines(plan: Plan, app_id: str, moved: Sequence[str]) -> tuple[str, ...]:
+    """Return what an app's README says about where its data lives; ``moved`` names the tables that moved."""
     app, target = plan.apps[app_id], plan.target
-    tables = [move.target for move in plan.moves_of(app_id)] or list(app.tables)
+    tables = list(moved) or list(app.tables)
     lines = ["## Database", "", f"The data is in the Supabase project `{target.ref}` ({target.region})."]
-    if plan.moves_of(app_id):
+    if moved:
         lines[-1] += f" Until the consolidation it was in `{plan.source.ref}` ({plan.source.region})."
     others = [other.title for name, other in plan.apps.items() if name != app_id]
     if others:

@@ -1,4 +1,4 @@
-"""What the operator decided about names that the target uses for something else."""
+"""What the operator decides about each thing that hangs on the moved tables; kept in the journal as they decide it."""
 
 from __future__ import annotations
 
@@ -8,76 +8,94 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tekup_migrate.steps import Context, Option, Question
+from tekup_migrate.plan import Move
+from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.catalog.objects import ObjectKey
-    from tekup_migrate.postgres.comparison import Item, Resolution
+    from tekup_migrate.postgres.comparison import Resolution
 
 
-class _Choice(Enum):
+class Choice(Enum):
+    """What becomes of one thing."""
+
     RENAME = "rename"
+    SCHEMA = "schema"
     SHARE = "share"
     LEAVE = "leave"
-    STOP = "stop"
+    BRING = "bring"
 
 
 _Decision = tuple["ObjectKey", str, str]
-"""One decision as the journal keeps it: the source's key, the choice, and the new name of a renamed thing."""
+"""One decision as the journal keeps it: the source's key, the choice, and the new name or schema."""
 
 
 def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
     """Return the decisions about an app's move, by the source's key."""
-    return {key: _resolution(_Choice(choice), name) for key, choice, name in _read(context, app)}
+    return {key: _resolution(Choice(choice), key, name) for key, choice, name in _read(context, app)}
 
 
-async def ask_about(context: Context, app: str, conflicts: Sequence[Item]) -> None:
-    """Ask the operator about each conflict; one that is left open stays a conflict."""
-    decisions = list(_read(context, app))
-    for item in conflicts:
-        name = f"{app}_{item.target.name}"
-        chosen = _Choice(await context.operator.choose(_question(item, name)))
-        if chosen is not _Choice.STOP:
-            decisions.append((item.key, chosen.value, name))
-            context.memory.remember(_note(app), msgspec.json.encode(decisions))
+def decide(context: Context, app: str, key: ObjectKey, choice: Choice, name: str = "") -> None:
+    """Keep a decision about one thing, in the place of an earlier one; ``name`` is the new name or schema."""
+    kept = [each for each in _read(context, app) if each[0] != key]
+    context.memory.remember(_note(app), msgspec.json.encode([*kept, (key, choice.value, name)]))
 
 
-def _question(item: Item, name: str) -> Question:
-    return Question(
-        title=f"{item.target} is something else on the target",
-        text=f"At the source:\n{item.definition}\n\nOn the target:\n{item.existing}\n\n{item.reason}",
-        options=(
-            Option(_Choice.STOP.value, "Decide later", "Nothing is created; the run stops here."),
-            Option(_Choice.RENAME.value, f"Create it as {name}", "Everything that moves and refers to it follows."),
-            Option(_Choice.SHARE.value, "Use the target's", "The moved tables use what is there, though it differs."),
-            Option(_Choice.LEAVE.value, "Leave it behind", "The report says so."),
-        ),
-        safe=_Choice.STOP.value,
-    )
-
-
-def _resolution(choice: _Choice, name: str) -> Resolution:
-    from tekup_migrate.postgres.comparison import LeaveBehind, NewName, Share
-
-    match choice:
-        case _Choice.RENAME:
-            return NewName(name)
-        case _Choice.SHARE:
-            return Share()
-        case _:
-            return LeaveBehind("left behind by the operator")
-
-
-def _read(context: Context, app: str) -> tuple[_Decision, ...]:
-    from tekup_migrate.postgres.catalog.objects import ObjectKey
-
-    kept = context.memory.recall(_note(app))
-    return msgspec.json.decode(kept, type=tuple[tuple[ObjectKey, str, str], ...]) if kept else ()
+def undecide(context: Context, app: str, key: ObjectKey) -> None:
+    """Forget the decision about one thing."""
+    kept = [each for each in _read(context, app) if each[0] != key]
+    context.memory.remember(_note(app), msgspec.json.encode(kept))
 
 
 def forget_resolutions(context: Context, app: str) -> None:
     """Forget what was decided about an app's move."""
     context.memory.forget(_note(app))
+
+
+def planned_moves(context: Context, app: str) -> tuple[Move, ...]:
+    """Return an app's moves, each table under the name that it gets: the plan's, or the one the operator chose."""
+    from tekup_migrate.postgres.catalog.objects import Kind
+
+    chosen = {
+        key.name: name
+        for key, choice, name in _read(context, app)
+        if key.kind is Kind.TABLE and choice == Choice.RENAME.value
+    }
+    return tuple(_renamed(move, chosen) for move in context.plan.moves_of(app))
+
+
+def all_moves(context: Context) -> tuple[Move, ...]:
+    """Return every app's moves, each table under the name that it gets."""
+    apps = dict.fromkeys(move.app for move in context.plan.moves)
+    return tuple(move for app in apps for move in planned_moves(context, app))
+
+
+def _renamed(move: Move, chosen: dict[str, str]) -> Move:
+    name = next((chosen[source] for source in move.sources if source in chosen), move.target)
+    return msgspec.structs.replace(move, target=name)
+
+
+def _resolution(choice: Choice, key: ObjectKey, name: str) -> Resolution:
+    from tekup_migrate.postgres.comparison import Bring, LeaveBehind, NewName, Share
+
+    match choice:
+        case Choice.RENAME:
+            return NewName(name)
+        case Choice.SCHEMA:
+            return NewName(key.name, name)
+        case Choice.SHARE:
+            return Share()
+        case Choice.BRING:
+            return Bring()
+        case _:
+            return LeaveBehind("left behind by the operator")
+
+
+def _read(context: Context, app: str) -> Sequence[_Decision]:
+    from tekup_migrate.postgres.catalog.objects import ObjectKey
+
+    kept = context.memory.recall(_note(app))
+    return msgspec.json.decode(kept, type=tuple[tuple[ObjectKey, str, str], ...]) if kept else ()
 
 
 def _note(app: str) -> str:

@@ -12,8 +12,10 @@ from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
+from tekup_migrate.phases.counting import carry_sequences, sequences_behind
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
+from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.since_cut_over import forget_baselines, note_baselines
 from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.phases.taken_back import reverted
@@ -60,7 +62,7 @@ class _RowsStep(Step):
 
     def moves(self, context: Context) -> tuple[Move, ...]:
         """Return the plan's moves of this phase."""
-        return context.plan.moves_of(self.app)
+        return planned_moves(context, self.app)
 
     async def preview(self, context: Context) -> Preview:
         """Name every table on both sides, and what happens to each chunk."""
@@ -324,9 +326,17 @@ class FinalPass(_RowsStep):
     def __init__(self, plan: Plan, phase: Phase) -> None:
         super().__init__(plan, phase, name="rows", title="Catch up and compare every row")
 
+    async def preview(self, context: Context) -> Preview:
+        """Show the rows' statements, and where sequences that no column owns go on."""
+        found = await super().preview(context)
+        where = label_of(context, context.plan.project_id("target"))
+        counts = tuple(Sql(each.statement, where) for each in await sequences_behind(context, self.app))
+        return msgspec.structs.replace(found, actions=(*found.actions, *counts))
+
     async def apply(self, context: Context) -> None:
-        """Send what differs."""
+        """Send what differs, and let sequences go on where the source's stopped."""
         remember_sent(context, self.id, await self.copy(context))
+        await carry_sequences(context, self.app)
 
     async def note(self, context: Context, source: Side, target: Side, outcomes: Sequence[TableOutcome]) -> None:
         """Note both sides as they are now: whatever is written to either later shows."""
@@ -341,8 +351,11 @@ class FinalPass(_RowsStep):
         """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""
         evidence = rows_evidence(await compare(context, self.moves(context)))
         orphans, facts = await _prove_foreign_keys(context, self.moves(context))
-        verdict = Verdict.DIFFERS if orphans else evidence.verdict
+        behind = [each.sequence.name for each in await sequences_behind(context, self.app)]
+        verdict = Verdict.DIFFERS if orphans or behind else evidence.verdict
         summary = f"{orphans} rows refer to rows that are not there" if orphans else evidence.summary
+        if behind:
+            summary = f"sequences would give numbers out again: {', '.join(behind)}"
         return msgspec.structs.replace(
             evidence,
             verdict=verdict,

@@ -10,7 +10,8 @@ from tekup_migrate.events import Listener
 from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
-from tekup_migrate.phases.resolutions import ask_about, forget_resolutions, read_resolutions
+from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions
+from tekup_migrate.phases.review import item_line, settle
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
@@ -19,6 +20,7 @@ from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Rema
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.postgres.catalog.objects import ObjectKey
     from tekup_migrate.postgres.comparison import Item
     from tekup_migrate.postgres.transplant import Created, Statement, TransplantPlan
     from tekup_migrate.postgres.transplant.applying import Record
@@ -30,10 +32,10 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
     from tekup_migrate.postgres.transplant import plan_transplant
 
     async with both_connected(context) as (source, target):
-        found = await table_moves(source, context.plan.moves_of(app))
+        planned = planned_moves(context, app)
         moves = [
-            TableMove(each.source, each.target, move.policies)
-            for each, move in zip(found, context.plan.moves_of(app), strict=True)
+            TableMove(each.source, each.target, move.policies, move.floor)
+            for each, move in zip(await table_moves(source, planned), planned, strict=True)
         ]
         return await plan_transplant(source, target, moves, read_resolutions(context, app))
 
@@ -52,7 +54,7 @@ class Compare(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the moves."""
-        return tuple(f"{' or '.join(move.sources)} → {move.target}" for move in context.plan.moves_of(self.app))
+        return tuple(f"{' or '.join(move.sources)} → {move.target}" for move in planned_moves(context, self.app))
 
     def target(self, context: Context) -> str:
         """Return both databases' labels."""
@@ -60,9 +62,8 @@ class Compare(Observation):
         return f"{label_of(context, plan.project_id('source'))} → {label_of(context, plan.project_id('target'))}"
 
     async def apply(self, context: Context) -> None:
-        """Ask about every name that the target uses for something else."""
-        found = await transplant_of(context, self.app)
-        await ask_about(context, self.app, found.conflicts)
+        """Ask about every name that the target uses for something else, and show the list to be changed."""
+        await settle(context, self.app, lambda: transplant_of(context, self.app))
 
     def forget(self, context: Context) -> None:
         """Forget what was decided, so that it is asked again."""
@@ -82,19 +83,18 @@ class Compare(Observation):
 
 
 def _line(item: Item) -> str:
-    reason = f" ({item.reason})" if item.reason else ""
-    renamed = f" → {item.target}" if item.target != item.key else ""
-    return f"{item.key}{renamed}: {item.disposition.value}{reason}"
+    return f"{item.disposition.value}: {item_line(item)}"
 
 
 class _SchemaStep(Step):
-    """A step that makes a group of a transplant's statements in one transaction."""
+    """A step that makes a group of a transplant's statements in one transaction; ``late`` where the rows are there."""
 
     danger = Danger.CAREFUL
     undo = Undo.UNDOABLE
     undo_danger = Danger.DESTRUCTIVE
     undo_note = "Exactly what was created is dropped again, never with CASCADE."
     verb = ""
+    late = False
 
     def __init__(self, plan: Plan, phase: Phase, *, name: str, title: str) -> None:
         super().__init__(id=f"{phase.id}.{name}", phase=phase.id, title=title)
@@ -126,8 +126,8 @@ class _SchemaStep(Step):
             actions=(
                 *(Remark(f"Must be decided first: {_line(item)}", True) for item in found.conflicts),
                 *(Remark(remark, True) for remark in found.remarks),
-                *(Remark(f"Follows the rename: {item.name}\n" + "\n".join(item.diff)) for item in found.changes),
-                *(Remark(f"Stays behind: {_line(item)}") for item in stays),
+                *(Remark(_rename_text(item), bool(item.leftovers)) for item in found.changes),
+                *(Remark(_line(item)) for item in stays),
                 *(Sql(statement.sql, where) for statement in group),
                 *(() if group else (Remark("Everything is there already: nothing is created."),)),
             ),
@@ -161,11 +161,16 @@ class _SchemaStep(Step):
         made = self._created(context)
         kinds = {kind: sum(entry.key.kind is kind for entry in made) for kind in Kind}
         counts = ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
-        wrong = (*(_line(item) for item in found.conflicts), *(f"still to run: {statement.sql}" for statement in left))
+        floor = [item for item in found.floor if self.late or not item.late]
+        wrong = (
+            *(_line(item) for item in found.conflicts),
+            *(f"still to run: {statement.sql}" for statement in left),
+            *(item.line for item in floor if not item.made),
+        )
         return Evidence(
             verdict=Verdict.DIFFERS if wrong else Verdict.PASSED,
             summary=f"{len(wrong)} things are not as at the source" if wrong else f"made: {counts or 'nothing new'}",
-            facts=wrong or tuple(str(entry.key) for entry in made),
+            facts=wrong or (*(str(entry.key) for entry in made), *(item.line for item in floor)),
             figures=(Figure("objects created", len(made)),),
         )
 
@@ -217,10 +222,29 @@ class _SchemaStep(Step):
         context.memory.forget(self.id)
 
     def _created(self, context: Context) -> tuple[Created, ...]:
-        from tekup_migrate.postgres.transplant import Created
+        return created_by(context, self.id)
 
-        kept = context.memory.recall(self.id)
-        return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
+
+def created_by(context: Context, step: str) -> tuple[Created, ...]:
+    """Return what a step noted as created by it."""
+    from tekup_migrate.postgres.transplant import Created
+
+    kept = context.memory.recall(step)
+    return msgspec.json.decode(kept, type=tuple[Created, ...]) if kept else ()
+
+
+def created_in(context: Context, phase: str) -> frozenset[ObjectKey]:
+    """Return the target's keys of everything that a move phase has created."""
+    steps = (f"{phase}.create", f"{phase}.attach", f"{phase}.index")
+    return frozenset(entry.key for step in steps for entry in created_by(context, step))
+
+
+def _rename_text(item: Item) -> str:
+    """Return how a body follows the renames, and the lines that still say an old name, for the operator to confirm."""
+    lines = [f"Follows the rename: {item.name}", *item.diff] if item.diff else [f"Keeps an old name: {item.name}"]
+    if item.leftovers:
+        lines += ["Still says an old name, in code, a string or a comment:", *(f"  {line}" for line in item.leftovers)]
+    return "\n".join(lines)
 
 
 async def _rows_in(connection: asyncpg.Connection, made: tuple[Created, ...]) -> dict[str, int]:
@@ -265,6 +289,7 @@ class Attach(_SchemaStep):
     """Creates indexes, foreign keys, triggers, functions and views, now that the rows are there."""
 
     verb = "Create the rest"
+    late = True
     why = "Indexes build faster on rows that are there, and triggers must not fire on rows that are copied."
 
     def __init__(self, plan: Plan, phase: Phase) -> None:

@@ -12,6 +12,7 @@ from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.comparing import compare, live_evidence
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_cut_over
+from tekup_migrate.phases.resolutions import all_moves
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Verdict
@@ -32,7 +33,7 @@ class RowsKept(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the tables."""
-        return tuple(f"every row of {move.target} against the source" for move in context.plan.moves)
+        return tuple(f"every row of {move.target} against the source" for move in all_moves(context))
 
     def target(self, context: Context) -> str:
         """Return both databases' labels."""
@@ -62,7 +63,7 @@ class RowsKept(Observation):
         """Compare; what the live target gained or changed since is its own business."""
         found = await look(context)
         if not all(since.told for since in found):
-            return live_evidence(await compare(context, context.plan.moves))
+            return live_evidence(await compare(context, all_moves(context)))
         return kept_evidence(found, has_word=self._has_word(context, found))
 
     def _has_word(self, context: Context, found: Sequence[Since]) -> bool:
@@ -86,7 +87,7 @@ class LateWrites(RowsKept):
         """Look at the source only with regard to what was written there since."""
         found = await look(context)
         if not all(since.told for since in found):
-            return live_evidence(await compare(context, context.plan.moves))
+            return live_evidence(await compare(context, all_moves(context)))
         return late_evidence(found)
 
 
@@ -118,7 +119,7 @@ async def look(context: Context) -> tuple[Since, ...]:
     found = []
     async with both_sides(context) as (source, target), source.snapshot():
         async with source.connection() as connection:
-            moves = await table_moves(connection, context.plan.moves)
+            moves = await table_moves(connection, all_moves(context))
         for move in moves:
             kept = context.memory.recall(_key(move.target.name))
             if kept is None:

@@ -31,7 +31,15 @@ async def table_moves(connection: asyncpg.Connection, moves: Sequence[Move]) -> 
         SCHEMA,
     )
     present = {row[0] for row in rows}
-    return tuple(TableMove(Relation(SCHEMA, _found(move, present)), Relation(SCHEMA, move.target)) for move in moves)
+    return tuple(
+        TableMove(
+            Relation(SCHEMA, _found(move, present)),
+            Relation(SCHEMA, move.target),
+            added=tuple(column.name for column in move.floor.columns),
+            added_labels=tuple(label for labels in move.floor.enums.values() for label in labels),
+        )
+        for move in moves
+    )
 
 
 def _found(move: Move, present: set[str]) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.attesting import attest
+from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Manual, Preview, Remark, Step, Undo, Verdict
@@ -82,7 +83,7 @@ class StopWriters(Step):
         from tekup_migrate.postgres.activity import watch_writes
 
         async with connected(context, context.plan.project_id("source")) as connection:
-            moves = await table_moves(connection, context.plan.moves_of(self.app))
+            moves = await table_moves(connection, planned_moves(context, self.app))
             written = await watch_writes(connection, [move.source for move in moves])
             return await _others(connection), written
 

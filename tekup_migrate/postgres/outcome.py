@@ -42,11 +42,15 @@ class TableMove:
         source: the table on the source.
         target: the table on the target.
         newest_by: the column that ``Policy.NEWEST`` compares.
+        added: columns that the plan adds at the target; where one side lacks them they are left out of the comparison.
+        added_labels: enum labels that the plan adds at the target; the other side's enum may lack them.
     """
 
     source: Relation
     target: Relation
     newest_by: str = "updated_at"
+    added: tuple[str, ...] = ()
+    added_labels: tuple[str, ...] = ()
 
 
 class DifferenceKind(Enum):

@@ -22,7 +22,13 @@ _FACTS = """
            current_setting('max_connections')::int AS max_connections,
            current_setting('superuser_reserved_connections')::int AS reserved,
            (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS connections,
+           (SELECT least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1)) FROM pg_roles AS r, pg_database AS d
+            WHERE r.rolname = current_user AND d.datname = current_database()) AS own_limit,
+           (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = current_user)
+               AS own_connections,
            current_setting('statement_timeout') AS statement_timeout,
+           (SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout') AS usual_timeout,
+           pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS read_only,
            (SELECT setting::int8 * 1024 * 1024 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
            (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user) AS bypasses_row_security
 """
@@ -35,6 +41,7 @@ _SIZES = """
     JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
 """
 
+_AVAILABLE = "SELECT default_version FROM pg_available_extensions WHERE name = $1"
 _EXTENSIONS = "SELECT extname::text AS name, extversion AS version FROM pg_extension"
 
 
@@ -61,7 +68,11 @@ class _Facts(Struct, frozen=True, kw_only=True):
     max_connections: int
     reserved: int
     connections: int
+    own_limit: int | None
+    own_connections: int
     statement_timeout: str
+    usual_timeout: str
+    read_only: bool
     max_wal_bytes: int
     bypasses_row_security: bool
 
@@ -87,6 +98,7 @@ async def preflight(
     needed = await bytes_needed(source, tables, vector_index_bytes=vector_index_bytes)
     findings = [
         _room(there, needed, disk_limit_bytes),
+        _writable(there),
         _connections(there),
         _versions(here, there),
         _timeout("source", here),
@@ -131,11 +143,21 @@ def _room(there: _Facts, needed: int, limit: int | None) -> Finding:
 
 def _connections(there: _Facts) -> Finding:
     free = there.max_connections - there.reserved - there.connections
+    text = f"{free} of {there.max_connections} are free"
+    if there.own_limit is not None:
+        own = there.own_limit - there.own_connections
+        free = min(free, own)
+        text += f", {own} of the {there.own_limit} that this role or database may have"
     return Finding(
         subject="connections to the target",
         holds=free >= OUR_CONNECTIONS,
-        text=f"{free} of {there.max_connections} are free; up to {OUR_CONNECTIONS} are needed",
+        text=f"{text}; up to {OUR_CONNECTIONS} are needed",
     )
+
+
+def _writable(there: _Facts) -> Finding:
+    text = "it is a read replica, or its transactions are read-only" if there.read_only else "it takes writes"
+    return Finding(subject="writing to the target", holds=not there.read_only, text=text)
 
 
 def _versions(here: _Facts, there: _Facts) -> Finding:
@@ -150,8 +172,14 @@ def _timeout(side: str, facts: _Facts) -> Finding:
     return Finding(
         subject=f"statement_timeout on the {side}",
         holds=facts.statement_timeout == "0",
-        text="none" if facts.statement_timeout == "0" else f"{facts.statement_timeout} would cut a long copy off",
+        text=f"none for us, {_milliseconds(facts.usual_timeout)} for others"
+        if facts.statement_timeout == "0"
+        else f"{facts.statement_timeout} would cut a long copy off",
     )
+
+
+def _milliseconds(setting: str) -> str:
+    return "none" if setting == "0" else f"{int(setting) / 1000:g} s"
 
 
 def _row_security(here: _Facts) -> Finding:
@@ -171,7 +199,17 @@ async def _extensions(source: asyncpg.Connection, target: asyncpg.Connection) ->
             holds = _version_key(there[name]) >= _version_key(version)
             text = f"{version} on the source, {there[name]} on the target" + ("" if holds else ", which is older")
             found.append(Finding(subject=f"extension {name}", holds=holds, text=text))
+        else:
+            found.append(_absent(name, version, await target.fetchval(_AVAILABLE, name)))
     return found
+
+
+def _absent(name: str, version: str, available: str | None) -> Finding:
+    """Say of an extension that the target has not installed whether it could be."""
+    older = available is not None and _version_key(available) < _version_key(version)
+    offer = f"{available} is available there{', which is older' * older}" if available else "none is available there"
+    text = f"{version} on the source, not installed on the target; {offer}; it comes along if a moved thing needs it"
+    return Finding(subject=f"extension {name}", holds=None, text=text)
 
 
 def _version_key(version: str) -> tuple[int, ...]:

@@ -96,7 +96,7 @@ async def read_pair(source: Side, target: Side, move: TableMove) -> TablePair:
         left = await read_table(ours, move.source, where=source.label)
         right = await read_table(theirs, move.target, where=target.label)
         hashed = await hash_alike(ours, theirs)
-    return pair(left, right, hashed=hashed)
+    return pair(left, right, hashed=hashed, added=move.added, added_labels=move.added_labels)
 
 
 @dataclass

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
@@ -105,6 +106,16 @@ class Table:
     def column(self, name: str) -> Column:
         """Return a column by its name."""
         return next(column for column in self.columns if column.name == name)
+
+    def without(self, names: Collection[str], other: Table) -> Table:
+        """Return the table without those of the named columns that ``other`` lacks."""
+        gone = set(names) - {column.name for column in other.columns}
+        return replace(
+            self,
+            columns=tuple(column for column in self.columns if column.name not in gone),
+            keys=tuple(key for key in self.keys if gone.isdisjoint(key)),
+            unique=tuple((name, columns) for name, columns in self.unique if gone.isdisjoint(columns)),
+        )
 
     def pick(self, names: tuple[str, ...]) -> tuple[Column, ...]:
         """Return columns by their names, in that order."""
@@ -244,13 +255,18 @@ class TablePair:
         return tuple(notes)
 
 
-def pair(source: Table, target: Table, *, hashed: bool) -> TablePair:
+def pair(
+    source: Table, target: Table, *, hashed: bool, added: Collection[str] = (), added_labels: Collection[str] = ()
+) -> TablePair:
     """Check that two tables fit together; the columns' order may differ, because they are copied by name.
+
+    A column of ``added`` that only one side has is left out; a label of ``added_labels`` may be missing.
 
     Raises:
         TableUnfitError: a column is missing, extra or of another type, or an enum lacks a label.
     """
-    problems = [*_column_problems(source, target)]
+    source, target = source.without(added, target), target.without(added, source)
+    problems = [*_column_problems(source, target, added_labels)]
     if problems:
         raise TableUnfitError(
             f"{source.relation} and {target.relation} do not fit together",
@@ -263,24 +279,24 @@ def pair(source: Table, target: Table, *, hashed: bool) -> TablePair:
     return TablePair(source=source, target=target, key=shared[0] if shared else (), binary=binary, hashed=hashed)
 
 
-def _column_problems(source: Table, target: Table) -> list[str]:
+def _column_problems(source: Table, target: Table, added_labels: Collection[str]) -> list[str]:
     ours = {column.name: column for column in source.columns}
     theirs = {column.name: column for column in target.columns}
     problems = [f"Column {name} is missing in the target." for name in ours if name not in theirs]
     problems += [f"Column {name} exists in the target only." for name in theirs if name not in ours]
     for name in ours.keys() & theirs.keys():
-        problems += _type_problems(ours[name], theirs[name])
+        problems += _type_problems(ours[name], theirs[name], added_labels)
     return problems
 
 
-def _type_problems(ours: Column, theirs: Column) -> list[str]:
+def _type_problems(ours: Column, theirs: Column, added_labels: Collection[str]) -> list[str]:
     if ours.type.signature != theirs.type.signature:
         return [f"Column {ours.name} is {ours.type.name} in the source and {theirs.type.name} in the target."]
     if theirs.typmod not in (ours.typmod, -1):
         return [f"Column {ours.name} of type {ours.type.name} has another length, precision or dimension."]
     problems = []
     for mine, other in zip(ours.type.enums, theirs.type.enums, strict=True):
-        missing = [label for label in mine.labels if label not in other.labels]
+        missing = [label for label in mine.labels if label not in {*other.labels, *added_labels}]
         if missing:
             problems.append(f"The target's enum {other.name} of column {ours.name} lacks: {', '.join(missing)}.")
     return problems

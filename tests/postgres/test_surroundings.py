@@ -73,11 +73,21 @@ async def test_it_is_seen_who_is_connected_and_who_writes(source_database: Supab
 async def test_a_sequence_that_stands_alone_goes_on_where_the_source_stands_and_never_back(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
-    schema = "CREATE SEQUENCE public.number; CREATE TABLE public.notes (id int DEFAULT nextval('public.number'))"
+    schema = """
+    CREATE SEQUENCE public.number; CREATE SEQUENCE public.down INCREMENT -2 START -1 MAXVALUE -1; CREATE SEQUENCE public.new;
+    CREATE TABLE public.notes (
+        id int DEFAULT nextval('public.number'), d int DEFAULT nextval('public.down'), n int DEFAULT nextval('public.new')
+    );
+    """
     async with connected(source_database) as there, connected(target_database) as here:
-        await there.execute(schema + "; SELECT setval('public.number', 41)")
+        await there.execute(schema + "SELECT setval('public.number', 41), setval('public.down', -9)")
         await here.execute(schema)
         items = (await plan_transplant(there, here, [TableMove(NOTES, NOTES)])).items
-        assert await carry_positions(there, here, items) == 1
+        assert sorted(await carry_positions(there, here, items)) == [
+            'SELECT pg_catalog.setval(\'"public"."down"\', -9, true)',
+            'SELECT pg_catalog.setval(\'"public"."number"\', 41, true)',
+        ]
         assert await here.fetchval("SELECT nextval('public.number')") == 42
-        assert await carry_positions(there, here, items) == 0
+        assert await here.fetchval("SELECT nextval('public.down')") == -11
+        assert await here.fetchval("SELECT nextval('public.new')") == 1
+        assert await carry_positions(there, here, items) == ()

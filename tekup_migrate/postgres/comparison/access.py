@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tekup_migrate.postgres.catalog.objects import CatalogObject, Grant, RowPolicy, Table, View
+from tekup_migrate.postgres.catalog.objects import CatalogObject, Grant, Index, RowPolicy, Table, View
 from tekup_migrate.postgres.catalog.reading import Catalog
-from tekup_migrate.postgres.comparison.items import Comparison, Disposition
+from tekup_migrate.postgres.comparison.items import Disposition, Item
 
 _Rights = dict[str, frozenset[str]]
 
 
-def access_differences(source: Catalog, target: Catalog, comparison: Comparison) -> tuple[str, ...]:
+def access_differences(source: Catalog, target: Catalog, items: Iterable[Item]) -> tuple[str, ...]:
     """Return in words where grants, columns' grants, policies, owners or comments are not as at the source.
 
-    What stays behind is left out; rights that only the target's version knows are not held against it.
+    What stays behind and what is chosen anew, the vector indexes, are left out; rights that only the target's version
+    knows are not held against it.
 
     Args:
         source: read before or after the move.
         target: read after it.
-        comparison: what moved under which name.
+        items: what moved under which name.
     """
     found: list[str] = []
-    for item in comparison.with_disposition(Disposition.MOVES, Disposition.EQUAL):
+    for item in items:
         here, there = source.objects.get(item.key), target.objects.get(item.target)
-        if here is None:
+        if here is None or item.disposition is Disposition.STAYS or (isinstance(here, Index) and here.finds_vectors):
             continue
         if there is None:
             found.append(f"{item.target} is not in the target")

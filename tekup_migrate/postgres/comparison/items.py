@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.catalog.objects import (
+    TYPES,
     CatalogObject,
     Constraint,
     Extension,
@@ -30,6 +31,9 @@ from tekup_migrate.postgres.ddl.naming import Naming, naming, renamed_part
 from tekup_migrate.postgres.ddl.rendering import Identities, definition, statements
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.sql_text.rewriting import leftovers
+
+_KNOWN_BY_NAME = frozenset({Kind.SCHEMA, Kind.EXTENSION, Kind.PUBLICATION, Kind.DEFAULT_PRIVILEGES, Kind.OTHER})
+_IN_A_SCHEMA = TYPES | {Kind.FUNCTION, Kind.VIEW, Kind.MATERIALIZED_VIEW}
 
 
 class Disposition(Enum):
@@ -75,6 +79,21 @@ class Item(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """How the object is named to the operator."""
         return str(self.target)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether it is a thing that can be made in the target at all."""
+        return self.key.kind is not Kind.DEFAULT_PRIVILEGES
+
+    @property
+    def can_be_renamed(self) -> bool:
+        """Whether it can have another name in the target; some are known by their name alone."""
+        return self.key.kind not in _KNOWN_BY_NAME
+
+    @property
+    def has_own_schema(self) -> bool:
+        """Whether it can live in another schema than its table, because it hangs on none."""
+        return self.key.kind in _IN_A_SCHEMA
 
 
 class Comparison(Struct, frozen=True):

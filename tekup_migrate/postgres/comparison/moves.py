@@ -6,17 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tekup_migrate.plan import Policy
+from tekup_migrate.plan_floor import Floor
 from tekup_migrate.postgres.catalog.objects import ObjectKey
 from tekup_migrate.postgres.quoting import Relation
+
+_NO_FLOOR = Floor()
 
 
 @dataclass(frozen=True)
 class TableMove:
-    """One table to move, and the policies that it must have at the end whatever the source has."""
+    """One table to move, and what it must have at the end whatever the source has."""
 
     source: Relation
     target: Relation
     policies: tuple[Policy, ...] = ()
+    floor: Floor = _NO_FLOOR
 
 
 @dataclass(frozen=True)

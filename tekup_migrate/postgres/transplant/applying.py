@@ -27,7 +27,8 @@ class Created(Struct, frozen=True):
 
     Attributes:
         key: what it is.
-        digest: SHA-256 of its definition as the target printed it right after, to notice later changes.
+        digest: SHA-256 of its definition as the target printed it right after, to notice later changes; empty for an
+            index that is being built and commits by itself.
         procedure: whether a function is called as a procedure, for its DROP.
     """
 

@@ -1,132 +1,300 @@
-"""The plan's own policies: they exist at the end whatever the source has."""
+"""The plan's floor: columns, indexes and enum labels that exist at the end whatever the source has.
+
+What the source lacks is added to its catalog as it was read, so that everything that follows (creating, comparing
+again, undoing) treats it like the source's own. What the target has made of it by then is taken from there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from tekup_migrate.plan import Policy
-from tekup_migrate.postgres.catalog.objects import CatalogObject, Kind, ObjectKey, RowPolicy, Table
+from msgspec import Struct, structs
+
+from tekup_migrate.plan_floor import Floor, FloorColumn, FloorIndex
+from tekup_migrate.postgres.catalog.objects import (
+    TYPES,
+    CatalogObject,
+    Column,
+    EnumType,
+    Grant,
+    Index,
+    Kind,
+    ObjectKey,
+    Table,
+)
 from tekup_migrate.postgres.catalog.reading import Catalog
-from tekup_migrate.postgres.comparison.items import Comparison, Disposition
 from tekup_migrate.postgres.comparison.moves import TableMove
 from tekup_migrate.postgres.ddl.naming import Naming
-from tekup_migrate.postgres.ddl.rendering import policy as policy_sql
-from tekup_migrate.postgres.sql_text.tokens import canonical
+from tekup_migrate.postgres.quoting import Relation, quote_ident
+from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
+
+VECTOR_METHODS = ("ivfflat", "hnsw")
+_TYPE = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)(.*)", re.DOTALL)
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
-@dataclass(frozen=True)
-class FloorPolicy:
-    """What the plan asks for and neither side has: the key of what is made, and its statements."""
+class FloorItem(Struct, frozen=True, kw_only=True):
+    """One thing that the plan asks for.
 
-    key: ObjectKey
-    statements: tuple[str, ...]
-
-
-def raised(source: Catalog, target: Catalog, moves: Iterable[TableMove]) -> tuple[Catalog, tuple[str, ...]]:
-    """Return the source's catalog with row level security on wherever the plan's policies need it, and remarks.
-
-    The table is then made, and afterwards recognised, as it shall be in the target.
+    Attributes:
+        what: what it is, for the operator.
+        by_source: whether the source has it, so that it moves; else the plan adds it.
+        made: whether the target has it by now.
+        late: whether it is made after the rows.
+        remark: what the operator should know about it.
+        chosen: whether another step chooses what is made.
+        label: of a label, its enum type's key on the source and the label.
     """
-    objects, remarks = dict(source.objects), []
+
+    what: str
+    by_source: bool
+    made: bool
+    late: bool = False
+    remark: str = ""
+    label: tuple[ObjectKey, str] | None = None
+    chosen: bool = False
+
+    @property
+    def added(self) -> bool:
+        """Whether it is made by the plan's word alone; which vector index is made is another step's choice."""
+        return not self.by_source and not self.chosen
+
+    @property
+    def line(self) -> str:
+        """The item in one line of evidence."""
+        origin = "of the source" if self.by_source else "added, the source has none"
+        state = origin if self.made else "not there yet"
+        return f"floor: {self.what}: {state}" + (f"; {self.remark}" if self.remark else "")
+
+
+def raised_to(source: Catalog, target: Catalog, moves: Sequence[TableMove]) -> tuple[Catalog, tuple[FloorItem, ...]]:
+    """Return the source's catalog with what the plan asks for and the source lacks, and every item of the floor."""
+    raising = _Raising(source, target)
     for move in moves:
         table = source.relation(move.source.schema, move.source.name)
-        there = target.relation(move.target.schema, move.target.name)
-        if isinstance(there, Table) and not there.row_security:
-            continue  # It is there already, and gets a statement of its own.
-        if move.policies and isinstance(table, Table) and not table.row_security:
-            objects[table.key] = replace(table, row_security=True)
-            remarks.append(
-                f"{move.source} has no row level security; the plan's policies need it, so it is switched on"
-            )
-    return replace(source, objects=objects), tuple(remarks)
+        if isinstance(table, Table):
+            raising.raise_table(table, move)
+    return replace(source, objects=raising.objects, needs=raising.needs), tuple(raising.items)
 
 
-def floor_policies(
-    target: Catalog, moves: Iterable[TableMove], comparison: Comparison, source: Catalog
-) -> tuple[list[FloorPolicy], tuple[str, ...]]:
-    """Return what is missing of the plan's policies, with remarks on what was decided."""
-    found: list[FloorPolicy] = []
-    remarks: list[str] = []
+def looked_up(items: Sequence[FloorItem], target: Catalog, names: Naming) -> tuple[FloorItem, ...]:
+    """Return the items with their labels looked up in the target, where a type may have another name."""
+    return tuple(
+        structs.replace(item, made=item.label[1] in _labels(target, names.key(item.label[0]))) if item.label else item
+        for item in items
+    )
+
+
+def policy_items(source: Catalog, target: Catalog, moves: Sequence[TableMove]) -> tuple[FloorItem, ...]:
+    """Return an item for each policy that the plan asks for."""
+    found = []
     for move in moves:
-        if not move.policies:
-            continue
-        present = _present(target, move, comparison, source)
-        if not _row_security(target, move, source):
-            key = ObjectKey(Kind.OTHER, move.target.schema, "row level security", move.target.name)
-            found.append(FloorPolicy(key, (f"ALTER TABLE {move.target.sql} ENABLE ROW LEVEL SECURITY",)))
-            remarks.append(
-                f"{move.source} has no row level security; the plan's policies need it, so it is switched on"
+        here = {item.key.name for item in source.attached(move.source.schema, move.source.name)}
+        there = {item.key.name for item in target.attached(move.target.schema, move.target.name)}
+        for policy in move.policies:
+            what = f"policy {policy.name} on {move.target.name}"
+            found.append(FloorItem(what=what, by_source=policy.name in here, made=policy.name in there))
+    return tuple(found)
+
+
+class _Raising:
+    """Adds to a copy of the source's catalog, and notes each item."""
+
+    def __init__(self, source: Catalog, target: Catalog) -> None:
+        self.source = source
+        self.target = target
+        self.objects: dict[ObjectKey, CatalogObject] = dict(source.objects)
+        self.needs: dict[ObjectKey, frozenset[ObjectKey]] = dict(source.needs)
+        self.items: list[FloorItem] = []
+
+    def raise_table(self, table: Table, move: TableMove) -> None:
+        """Add what one table lacks; enums first, because a column may be of one."""
+        there = self.target.relation(move.target.schema, move.target.name)
+        if move.floor != Floor():
+            self.items.append(
+                FloorItem(what=f"table {move.target.name}", by_source=True, made=isinstance(there, Table))
             )
-        for wanted in move.policies:
-            made = _missing(wanted, move, present)
-            if made is None:
-                continue
-            if made.key.name != wanted.name:
-                remarks.append(
-                    f"The source's policy {wanted.name!r} on {move.source} says something else than the plan's;"
-                    f" both are made, the plan's as {made.key.name!r}"
-                )
-            found.append(FloorPolicy(made.key, (policy_sql(made, Naming()),)))
-    return found, tuple(remarks)
+        for name, labels in move.floor.enums.items():
+            self._enum(table, name, labels)
+        for column in move.floor.columns:
+            self._column(table.key, column, move, there)
+        for index in move.floor.indexes:
+            self._index(table, index, move)
 
+    def _enum(self, table: Table, name: str, labels: tuple[str, ...]) -> None:
+        key = ObjectKey(Kind.ENUM, table.key.schema, name)
+        found = self.objects.get(key)
+        has = found.labels if isinstance(found, EnumType) else ()
+        self.items += [
+            FloorItem(
+                what=f"enum {name}, label {label!r}",
+                by_source=label in _labels(self.source, key),
+                made=False,
+                label=(key, label),
+            )
+            for label in labels
+        ]
+        missing = tuple(label for label in labels if label not in has)
+        if isinstance(found, EnumType):
+            self.objects[key] = replace(found, labels=(*has, *missing))
+        elif not self.source.taken(key):
+            everyone = tuple(Grant(role, ("USAGE",), whole=True) for role in ("PUBLIC", table.owner))
+            self.objects[key] = EnumType(key=key, oid=0, owner=table.owner, labels=labels, grants=everyone)
+            self._need(table.key, key)
 
-def _missing(wanted: Policy, move: TableMove, present: dict[str, str]) -> RowPolicy | None:
-    """Return the policy to make, or None where one of that name says the same."""
-    for name in (wanted.name, f"{wanted.name} (plan)"):
-        made = RowPolicy(
-            key=ObjectKey(Kind.POLICY, move.target.schema, name, move.target.name),
-            oid=0,
-            command=wanted.command.upper(),
-            permissive=True,
-            roles=tuple(sorted(wanted.roles)),
-            using=wanted.using or None,
-            check=wanted.check or None,
+    def _column(self, key: ObjectKey, wanted: FloorColumn, move: TableMove, there: CatalogObject | None) -> None:
+        table = self.objects[key]
+        assert isinstance(table, Table)
+        here = next((column for column in table.columns if column.name == wanted.name), None)
+        made = _column_of(there, wanted.name)
+        remark = ""
+        if here is not None and not same_type(here.type, wanted.type):
+            remark = f"the plan says {wanted.type}, the source's {here.type} is kept"
+        elif here is None and wanted.not_null and not wanted.default:
+            remark = "it may be NULL, because the source's rows have no value for it"
+        what = f"column {move.target.name}.{wanted.name}"
+        self.items.append(FloorItem(what=what, by_source=here is not None, made=made is not None, remark=remark))
+        if here is None:
+            number = 1 + max((column.number for column in table.columns), default=0)
+            column = replace(made, number=number) if made else self._new_column(key, wanted, number)
+            self.objects[key] = replace(table, columns=(*table.columns, column))
+
+    def _new_column(self, table: ObjectKey, wanted: FloorColumn, number: int) -> Column:
+        type_, used = self._qualified(wanted.type, table.schema)
+        if used:
+            self._need(table, used)
+        return Column(
+            number=number,
+            name=wanted.name,
+            type=type_,
+            not_null=wanted.not_null and bool(wanted.default),
+            default=wanted.default or None,
         )
-        if name not in present:
-            return made
-        if present[name] == _substance(made, Naming()):
-            return None
-    return None
+
+    def _qualified(self, type_: str, schema: str) -> tuple[str, ObjectKey | None]:
+        """Return a type's name with its schema, as nothing is on the search path, and the object that it is."""
+        match = _TYPE.match(type_)
+        if match is None:
+            return type_, None
+        name, rest = match.group(1).lower(), match.group(2)
+        for kind in sorted(TYPES):
+            key = ObjectKey(kind, schema, name)
+            if key in self.objects:
+                return f"{quote_ident(schema)}.{quote_ident(name)}{rest}", key
+        for extension, members in self.source.extension_members.items():
+            for place, member in members:
+                if member == name:
+                    return f"{place}.{name}{rest}", ObjectKey(Kind.EXTENSION, "", extension)
+        return type_, None
+
+    def _index(self, table: Table, wanted: FloorIndex, move: TableMove) -> None:
+        columns = ", ".join(wanted.columns)
+        what = f"{'unique ' * wanted.unique}index of {move.target.name} on {columns}"
+        here = any(_satisfies(index, wanted) for index in _indexes(self.source, move.source))
+        name = wanted.name or _index_name(table.key.name, wanted)
+        made = any(_satisfies(index, wanted) or index.key.name == name for index in _indexes(self.target, move.target))
+        if wanted.method in VECTOR_METHODS:
+            remark = "which kind, or none, is chosen by what the rows need"
+            self.items.append(FloorItem(what=what, by_source=here, made=True, late=True, remark=remark, chosen=True))
+            return
+        self.items.append(FloorItem(what=what, by_source=here, made=made, late=True))
+        if here or made:
+            return
+        # The plan speaks of the target: there the table's name in it follows the table's again.
+        key = ObjectKey(Kind.INDEX, table.key.schema, name.replace(move.target.name, move.source.name, 1))
+        parameters = ", ".join(f"{option}={number}" for option, number in wanted.parameters.items())
+        parts = ", ".join(quote_ident(part) if _PLAIN.match(part) else part for part in wanted.columns)
+        self.objects[key] = Index(
+            key=key,
+            oid=0,
+            owner=table.owner,
+            table=table.key.name,
+            definition=f"{Relation(table.key.schema, table.key.name).sql} USING {wanted.method} ({parts})"
+            + (f" WITH ({parameters})" if parameters else ""),
+            unique=wanted.unique,
+            method=wanted.method,
+            constraint="",
+            statistics=(),
+            bytes=0,
+        )
+        self._need(key, table.key)
+
+    def _need(self, needer: ObjectKey, needed: ObjectKey) -> None:
+        self.needs[needer] = self.needs.get(needer, frozenset()) | {needed}
 
 
-def _present(target: Catalog, move: TableMove, comparison: Comparison, source: Catalog) -> dict[str, str]:
-    """Return the policies that the table has or will have without the plan's, by name."""
-    found = {
-        item.key.name: _substance(item, Naming())
-        for item in target.attached(move.target.schema, move.target.name)
-        if isinstance(item, RowPolicy)
-    }
-    for item in comparison.with_disposition(Disposition.MOVES):
-        policy = source.get(item.key, RowPolicy)
-        if policy and (item.target.schema, item.target.parent) == (move.target.schema, move.target.name):
-            found[item.target.name] = _substance(policy, comparison.naming)
-    return found
+def _labels(catalog: Catalog, key: ObjectKey) -> tuple[str, ...]:
+    found = catalog.get(key, EnumType)
+    return found.labels if found else ()
 
 
-def _row_security(target: Catalog, move: TableMove, source: Catalog) -> bool:
-    there: CatalogObject | None = target.relation(move.target.schema, move.target.name)
-    here = source.relation(move.source.schema, move.source.name)
-    table = there or here
-    return isinstance(table, Table) and table.row_security
+def _column_of(table: CatalogObject | None, name: str) -> Column | None:
+    columns = table.columns if isinstance(table, Table) else ()
+    return next((column for column in columns if column.name == name), None)
 
 
-def _substance(policy: RowPolicy, names: Naming) -> str:
-    """Return what a policy says, without its name, in a form that is equal when two say the same."""
-    expressions = []
-    for expression in (policy.using, policy.check):
-        text = canonical(names.printed(expression)) if expression else ""
-        while text.startswith("( ") and text.endswith(" )") and _closes_last(text):
-            text = text[2:-2]
-        expressions.append(text)
-    return "|".join((policy.command, str(policy.permissive), ",".join(sorted(policy.roles)), *expressions))
+def _indexes(catalog: Catalog, table: Relation) -> list[Index]:
+    return [item for item in catalog.attached(table.schema, table.name) if isinstance(item, Index)]
 
 
-def _closes_last(text: str) -> bool:
-    """Whether the first parenthesis is closed by the last one."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return place == len(text) - 1
-    return False
+def _satisfies(index: Index, wanted: FloorIndex) -> bool:
+    """Whether an index does what the plan wants: the same columns in order, at least as unique, and of all rows."""
+    if index.finds_vectors and wanted.method in VECTOR_METHODS:
+        return bool(wanted.columns) and wanted.columns[0] in _keys(index)
+    partial = any(token.keyword == "WHERE" for token in tokens(index.definition))
+    unique = index.unique or not wanted.unique
+    return index.method == wanted.method and unique and not partial and _keys(index) == _canonical_all(wanted.columns)
+
+
+def _canonical_all(columns: Sequence[str]) -> list[str]:
+    return [canonical(column) for column in columns]
+
+
+def _keys(index: Index) -> list[str]:
+    """Return an index's columns and expressions, without what follows their list."""
+    found, depth, part = [], 0, ""
+    inside = index.definition.partition(f" USING {index.method} ")[2]
+    for token in tokens(inside):
+        depth += (token.text == "(") - (token.text == ")")
+        if depth == 0 or (depth == 1 and token.text == ","):
+            found.append(canonical(part))
+            part = ""
+            if depth == 0:
+                break
+        elif depth > 1 or token.text != "(":
+            part += token.text
+    return [key.removesuffix(" asc") for key in found]
+
+
+def _index_name(table: str, wanted: FloorIndex) -> str:
+    columns = "_".join(re.sub(r"\W+", "_", column).strip("_") for column in wanted.columns)
+    return f"{table}_{columns}_{'key' if wanted.unique else 'idx'}"[:63]
+
+
+_ALIASES: Mapping[str, str] = {
+    "timestamptz": "timestamp with time zone",
+    "timestamp": "timestamp without time zone",
+    "varchar": "character varying",
+    "int": "integer",
+    "int4": "integer",
+    "int8": "bigint",
+    "int2": "smallint",
+    "float8": "double precision",
+    "float4": "real",
+    "bool": "boolean",
+    "decimal": "numeric",
+}
+
+
+def same_type(found: str, wanted: str) -> bool:
+    """Whether a type as the server prints it is the one that a plan writes, by another name or without its schema."""
+    return _plain(found) == _plain(wanted)
+
+
+def _plain(type_: str) -> str:
+    text = "".join(token.name or token.text for token in tokens(type_.strip()) if token.text != '"')
+    word, bracket, rest = text.lower().partition("(")
+    word = word.strip().rpartition(".")[2]
+    return _ALIASES.get(word, word) + bracket + rest.replace(" ", "")

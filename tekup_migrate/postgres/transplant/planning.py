@@ -29,7 +29,8 @@ from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
 from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
 from tekup_migrate.postgres.quoting import quote_ident
-from tekup_migrate.postgres.transplant.floor import FloorPolicy, floor_policies, raised
+from tekup_migrate.postgres.transplant.floor import FloorItem, looked_up, policy_items, raised_to
+from tekup_migrate.postgres.transplant.floor_policies import FloorPolicy, floor_policies, raised
 from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
         after: statements to run once the rows are there, in order.
         vector_indexes: the source's vector indexes, which are weighed and built on their own.
         remarks: what the operator should know.
+        floor: what the plan asks for whatever the source has, each thing with whether it is there.
     """
 
     comparison: Comparison
@@ -64,6 +66,7 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
     after: tuple[Statement, ...]
     vector_indexes: tuple[Index, ...]
     remarks: tuple[str, ...]
+    floor: tuple[FloorItem, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -101,10 +104,17 @@ def plan_from_catalogs(
     source: Catalog, target: Catalog, moves: Sequence[TableMove], resolutions: Resolutions
 ) -> TransplantPlan:
     """Make the plan from two catalogs that were read before."""
+    policies = policy_items(source, target, moves)
     source, remarks = raised(source, target, moves)
+    source, items = raised_to(source, target, moves)
     comparison = compare(source, target, moves, resolutions)
     plan = _Planning(source, target, tuple(moves), comparison).plan()
-    return structs.replace(plan, remarks=(*remarks, *plan.remarks))
+    added = tuple(f"The plan asks for {item.what}; the source has none, so it is added" for item in items if item.added)
+    return structs.replace(
+        plan,
+        remarks=(*remarks, *added, *plan.remarks),
+        floor=(*looked_up(items, target, comparison.naming), *policies),
+    )
 
 
 class _Planning:

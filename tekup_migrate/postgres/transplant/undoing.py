@@ -79,7 +79,9 @@ def refuse_undo(catalog: Catalog, created: Sequence[Created]) -> None:
         WorldChangedError: something was changed since, hangs on a created table without being ours, or others use it.
     """
     ours = {entry.key for entry in created}
-    reasons = [f"{e.key} was changed after it was created" for e in created if digest_of(catalog, e.key) != e.digest]
+    # An index whose building was cut off has no digest: it is ours whatever became of it.
+    changed = [entry.key for entry in created if entry.digest and digest_of(catalog, entry.key) != entry.digest]
+    reasons = [f"{key} was changed after it was created" for key in changed]
     for key in ours:
         if key.kind in RELATIONS:
             reasons += _strangers(catalog, key, ours)

@@ -3,7 +3,13 @@
 from tekup_migrate.postgres.vector_index.building import build
 from tekup_migrate.postgres.vector_index.choosing import recommendations
 from tekup_migrate.postgres.vector_index.columns import VectorColumn, metric_of, vector_columns
-from tekup_migrate.postgres.vector_index.recommendation import Method, Recommendation, recommend, server_memory
+from tekup_migrate.postgres.vector_index.recommendation import (
+    LARGEST_VECTOR_DIMENSIONS,
+    Method,
+    Recommendation,
+    recommend,
+    server_memory,
+)
 from tekup_migrate.postgres.vector_index.search import (
     SearchQuality,
     is_search,
@@ -13,6 +19,7 @@ from tekup_migrate.postgres.vector_index.search import (
 )
 
 __all__ = [
+    "LARGEST_VECTOR_DIMENSIONS",
     "Method",
     "Recommendation",
     "SearchQuality",

@@ -72,11 +72,13 @@ async def build(
             # It commits by itself; an unfinished index must be known as ours.
             record((Created(key, ""),))
             await _run(connection, statement, recommendation, listen, watcher)
+            await _comment(connection, recommendation, listen)
             made = created(await read_catalog(connection), [key])
             record(made)
             return made
         async with connection.transaction():
             await _run(connection, statement, recommendation, listen, watcher)
+            await _comment(connection, recommendation, listen)
             made = created(await read_catalog(connection), [key])
             record(made)
     return made
@@ -115,6 +117,12 @@ async def _stands(connection: asyncpg.Connection, key: ObjectKey) -> bool:
     if valid is False:
         await connection.execute(f"DROP INDEX {name}")
     return bool(valid)
+
+
+async def _comment(connection: asyncpg.Connection, recommendation: Recommendation, listen: Listener) -> None:
+    for sql in recommendation.statements()[1:]:
+        await connection.execute(sql)
+        listen(Ran(kind="sql", text=sql))
 
 
 async def _run(

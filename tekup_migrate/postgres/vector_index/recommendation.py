@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tekup_migrate.postgres.catalog.objects import Index
-from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_literal
 from tekup_migrate.postgres.vector_index.columns import VectorColumn, covers, metric_of
 
 if TYPE_CHECKING:
@@ -44,11 +44,20 @@ class Method(Enum):
 
 
 class ServerMemory(Struct, frozen=True, kw_only=True):
-    """What a server has, in bytes; ``total`` is the operator's word or an estimate."""
+    """What a server has, in bytes; ``total`` is the operator's word, or ``guessed``."""
 
     total: int
     maintenance_work_mem: int
     parallel_workers: int
+    guessed: bool = False
+
+    @property
+    def told(self) -> str:
+        """How much there is and how that is known, for the operator."""
+        size = f"{self.total / 2**30:.1f} GB of memory"
+        if self.guessed:
+            return f"The server is taken to have {size}, four times its shared_buffers; the plan's memory_gb says it"
+        return f"The plan says that the server has {size}"
 
     @property
     def for_building(self) -> int:
@@ -73,6 +82,8 @@ class Recommendation(Struct, frozen=True, kw_only=True):
         maintenance_work_mem: what to set for the build, in bytes.
         parallel_workers: what to set for the build.
         search_settings: settings under which searches find more, for the app's own session or function.
+        memory: how much memory was reckoned with, and whether that is a guess.
+        comment: the source's comment on its index, or None.
     """
 
     column: VectorColumn
@@ -88,11 +99,21 @@ class Recommendation(Struct, frozen=True, kw_only=True):
     maintenance_work_mem: int = 0
     parallel_workers: int = 0
     search_settings: dict[str, str] = {}
+    memory: str = ""
+    comment: str | None = None
 
     @property
     def fits(self) -> bool:
         """Whether the build can succeed with the memory it gets; hnsw can always, if slowly."""
         return self.method is not Method.IVFFLAT or self.build_bytes <= self.maintenance_work_mem
+
+    def statements(self, *, concurrently: bool = False) -> tuple[str, ...]:
+        """Return everything that makes the index as it shall be: the index, and the source's comment on it."""
+        create = self.statement(concurrently=concurrently)
+        if not create or self.comment is None:
+            return (create,) if create else ()
+        name = Relation(self.column.relation_schema, self.name).sql
+        return create, f"COMMENT ON INDEX {name} IS {quote_literal(self.comment).strip()}"
 
     def statement(self, *, concurrently: bool = False) -> str:
         """Return the CREATE INDEX statement, or nothing where none is recommended."""
@@ -122,6 +143,7 @@ async def server_memory(connection: asyncpg.Connection, *, total: int | None = N
         total=total or 4 * row["shared_buffers"],
         maintenance_work_mem=row["maintenance_work_mem"],
         parallel_workers=row["parallel_workers"],
+        guessed=not total,
     )
 
 
@@ -133,6 +155,7 @@ def recommend(
     metric: str | None = None,
     name: str = "",
     method: Method | None = None,
+    halfvec: bool | None = None,
 ) -> Recommendation:
     """Say what to build on a column.
 
@@ -143,19 +166,27 @@ def recommend(
         metric: the distance that the app searches by, where it is known and no index tells.
         name: the index's name; made from the table and column where empty.
         method: the operator's own choice, where there is one.
+        halfvec: whether that choice is of half precision.
     """
     existing = next((index for index in source_indexes if covers(index, column.column)), None)
     # ivfflat's default operator class is l2's, and the server does not print a default.
     metric = (metric_of(existing.definition) or "l2") if existing else metric or "cosine"
     chosen, reason = _choose(column, memory, existing)
-    if method is not None and method is not chosen:
+    if method is not None and (method is not chosen or halfvec):
         chosen, reason = method, f"chosen by the operator instead of {chosen.value} ({reason})"
-    halfvec = column.type == "vector" and column.dimensions > LARGEST_VECTOR_DIMENSIONS
+    halfvec = column.type == "vector" and (bool(halfvec) or column.dimensions > LARGEST_VECTOR_DIMENSIONS)
     if chosen is Method.NONE or column.dimensions > LARGEST_HALFVEC_DIMENSIONS:
         if column.dimensions > LARGEST_HALFVEC_DIMENSIONS:
             reason = f"pgvector cannot index {column.dimensions} dimensions; searches scan all rows, which is exact"
         return Recommendation(
-            column=column, method=Method.NONE, metric=metric, halfvec=False, parameters={}, name=name, reason=reason
+            column=column,
+            method=Method.NONE,
+            metric=metric,
+            halfvec=False,
+            parameters={},
+            name=name,
+            reason=reason,
+            memory=memory.told,
         )
     parameters = _parameters(chosen, column, existing)
     needed = build_bytes(chosen, column, parameters, halfvec=halfvec)
@@ -174,6 +205,8 @@ def recommend(
         maintenance_work_mem=granted,
         parallel_workers=max(0, min(4, memory.parallel_workers - 1)),
         search_settings=_search_settings(chosen, column, parameters),
+        memory=memory.told,
+        comment=existing.comment if existing else None,
     )
 
 

@@ -22,7 +22,7 @@ from tekup_migrate.postgres.comparison import (
 )
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import Created, TransplantPlan, apply_after, apply_before, plan_transplant, undo
-from tekup_migrate.postgres.vector_index import Method, build, recommendations
+from tekup_migrate.postgres.vector_index import Method, build, recommendations, server_memory
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
 from tests.postgres.transplant.judge import connected, dump
 from tests.servers import SharedServer
@@ -297,12 +297,12 @@ async def test_grants_that_were_lost_or_gained_since_are_told(
     await applied(target_database, plan)
     async with connected(source_database) as there, connected(target_database) as here:
         source = await read_catalog(there)
-        assert access_differences(source, await read_catalog(here), plan.comparison) == ()
+        assert access_differences(source, await read_catalog(here), plan.items) == ()
         await here.execute(
             "REVOKE SELECT ON public.app_documents FROM anon; GRANT UPDATE (body) ON public.app_documents TO anon"
         )
         await here.execute("COMMENT ON TABLE public.app_documents IS 'mine'; DROP INDEX public.app_documents_source")
-        found = access_differences(source, await read_catalog(here), plan.comparison)
+        found = access_differences(source, await read_catalog(here), plan.items)
     assert "table public.app_documents: anon lost SELECT" in found
     assert "table public.app_documents, column body: anon gained UPDATE" in found
     assert "table public.app_documents: another comment" in found
@@ -382,7 +382,7 @@ async def test_a_vector_index_that_was_built_otherwise_is_no_conflict_when_it_is
     async with connected(target_database) as here:
         vectors = "SELECT 'local', ARRAY[n, 1, 2]::extensions.vector FROM generate_series(1, 6000) AS n"
         await here.execute("INSERT INTO public.app_documents (source, embedding) " + vectors)
-        (chosen,) = await recommendations(here, plan, [MOVE.target])
+        (chosen,) = await recommendations(here, plan, [MOVE.target], await server_memory(here))
         assert (chosen.method, chosen.metric, chosen.name) == (Method.HNSW, "l2", "app_documents_embedding")
         await build(here, chosen, record=lambda _: None, listen=lambda _: None)
     again = await planned(source_database, target_database)

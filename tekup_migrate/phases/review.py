@@ -1,0 +1,221 @@
+"""The comparison as the operator settles it: names that are taken are asked about, and every item can be changed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tekup_migrate.phases.resolutions import Choice, decide, read_resolutions, undecide
+from tekup_migrate.steps import Context, Option, Question
+
+if TYPE_CHECKING:
+    from tekup_migrate.postgres.catalog.objects import ObjectKey
+    from tekup_migrate.postgres.comparison import Item
+    from tekup_migrate.postgres.transplant import TransplantPlan
+
+Look = Callable[[], Awaitable["TransplantPlan"]]
+"""Compares both catalogs anew, under what is decided by now."""
+
+_STOP, _GO_ON, _CHANGE, _BACK, _MORE, _AS_FOUND = "stop", "go on", "change", "back", "more", "as found"
+_LONGEST = 40
+"""Characters of an old name that a new one is made from: Postgres cuts off at 63 bytes."""
+_LINE = 66
+_ON_A_PAGE = 5
+"""An option takes two or three lines: so many fit on 80 × 24."""
+
+
+async def settle(context: Context, app: str, look: Look) -> None:
+    """Ask about every name that is taken, then let the operator change what they like until they go on."""
+    plan = await _settle_conflicts(context, app, look)
+    told = ""
+    while not plan.conflicts:
+        if await context.operator.choose(_overview(plan, told)) != _CHANGE:
+            return
+        told = await _change_one(context, app, plan, look)
+        plan = await _settle_conflicts(context, app, look)
+
+
+async def _settle_conflicts(context: Context, app: str, look: Look) -> TransplantPlan:
+    """Ask about each conflict, again where the answer makes another; one that is left open stays a conflict."""
+    plan = await look()
+    while plan.conflicts:
+        item = plan.conflicts[0]
+        chosen = await context.operator.choose(_conflict(context, app, item, plan))
+        if not _take(context, app, item, chosen, plan):
+            return plan
+        plan = await look()
+    return plan
+
+
+async def _change_one(context: Context, app: str, plan: TransplantPlan, look: Look) -> str:
+    """Let the operator pick an item and say what becomes of it; return what to tell them of it."""
+    item = await _pick(context, plan.items)
+    if item is None:
+        return ""
+    before = read_resolutions(context, app).get(item.key)
+    chosen = await context.operator.choose(_about(context, app, item, plan, decided=before is not None))
+    if chosen == _AS_FOUND:
+        undecide(context, app, item.key)
+        return f"{item.key}: as found"
+    if not _take(context, app, item, chosen, plan):
+        return ""
+    lost = _tables_lost(await look())
+    if lost:
+        # A table that the plan moves cannot be without what it is made of.
+        undecide(context, app, item.key)
+        return f"{item.key} cannot stay behind: {lost}"
+    return f"{item.key}: changed"
+
+
+def _tables_lost(plan: TransplantPlan) -> str:
+    from tekup_migrate.postgres.comparison import Disposition, Tie
+
+    stays = plan.comparison.with_disposition(Disposition.STAYS)
+    return "; ".join(f"{item.key}: {item.reason}" for item in stays if item.tie is Tie.MOVED)
+
+
+async def _pick(context: Context, items: Sequence[Item]) -> Item | None:
+    """Show the items page by page until one is chosen."""
+    pages = [items[start : start + _ON_A_PAGE] for start in range(0, len(items), _ON_A_PAGE)]
+    page = 0
+    while True:
+        chosen = await context.operator.choose(_page(pages[page], page, len(pages)))
+        if chosen == _MORE:
+            page = (page + 1) % len(pages)
+        elif chosen.isdecimal():
+            return pages[page][int(chosen)]
+        else:
+            return None
+
+
+def _overview(plan: TransplantPlan, told: str) -> Question:
+    from tekup_migrate.postgres.comparison import Disposition
+
+    lines = []
+    for disposition in Disposition:
+        found = plan.comparison.with_disposition(disposition)
+        lines += [f"{disposition.value}: {len(found)}", *(f"  {item_line(item)}" for item in found)] if found else []
+    return Question(
+        title="What becomes of everything that hangs on the tables",
+        text="\n".join((*((told, "") if told else ()), *lines, *plan.remarks)),
+        options=(
+            Option(_GO_ON, "Go on with this", "The statements are shown once more before they run."),
+            Option(_CHANGE, "Change one of them", "Leave it behind, move it too, or give it another name or schema."),
+        ),
+        safe=_GO_ON,
+    )
+
+
+def _page(items: Sequence[Item], page: int, pages: int) -> Question:
+    options = [
+        Option(str(place), _short(item.key), f"{_long(item.key)}{item.disposition.value} {_reason(item)}".strip())
+        for place, item in enumerate(items)
+    ]
+    if pages > 1:
+        options.append(Option(_MORE, "Show others", f"This is page {page + 1} of {pages}."))
+    return Question(
+        title="Which of them is to be changed?",
+        text="",
+        options=(*options, Option(_BACK, "None of them", "Back to the list.")),
+        safe=_BACK,
+    )
+
+
+def _short(key: ObjectKey) -> str:
+    """Return a name that fits a small terminal's line."""
+    return str(key) if len(str(key)) <= _LINE else f"{key.kind.value} {key.name}"[:_LINE]
+
+
+def _long(key: ObjectKey) -> str:
+    return "" if len(str(key)) <= _LINE else f"{key}: "
+
+
+def item_line(item: Item) -> str:
+    """Return an item with its new name and the reason of what becomes of it."""
+    renamed = f" → {item.target}" if item.target != item.key else ""
+    return f"{item.key}{renamed} {_reason(item)}".strip()
+
+
+def _reason(item: Item) -> str:
+    return f"({item.reason})" if item.reason else ""
+
+
+def _conflict(context: Context, app: str, item: Item, plan: TransplantPlan) -> Question:
+    shared = Option(Choice.SHARE.value, "Use the target's", "The moved tables use what is there, though it differs.")
+    if _is_table(item):
+        shared = Option(Choice.SHARE.value, "Use the target's", "The rows go into that table; its columns must fit.")
+    return Question(
+        title=f"{item.target} is something else on the target",
+        text=f"At the source:\n{item.definition}\n\nOn the target:\n{item.existing}\n\n{item.reason}",
+        options=(
+            Option(_STOP, "Decide later", "Nothing is created; the run stops here."),
+            *_new_places(app, item, plan),
+            shared,
+            *(() if _is_table(item) else (_leave(),)),
+        ),
+        safe=_STOP,
+    )
+
+
+def _about(context: Context, app: str, item: Item, plan: TransplantPlan, *, decided: bool) -> Question:
+    from tekup_migrate.postgres.comparison import Disposition
+
+    options = [Option(_BACK, "Leave it as it is", "Back to the list.")]
+    if decided:
+        options.append(Option(_AS_FOUND, "As it was found", "What was decided about it is forgotten."))
+    stays = item.disposition is Disposition.STAYS
+    if stays and item.can_move:
+        options.append(Option(Choice.BRING.value, "Move it too", "It may not work without what it needs."))
+    if not stays:
+        options += _new_places(app, item, plan)
+        options += [] if _is_table(item) else [_leave()]
+    return Question(
+        title=f"What becomes of {item.key}?",
+        text=f"{item.disposition.value} {_reason(item)}\n\n{item.definition}",
+        options=tuple(options),
+        safe=_BACK,
+    )
+
+
+def _leave() -> Option:
+    return Option(Choice.LEAVE.value, "Leave it behind", "The report says so.")
+
+
+def _new_places(app: str, item: Item, plan: TransplantPlan) -> list[Option]:
+    """Return the offers of another name, and where the kind of thing allows it of another schema."""
+    if not item.can_be_renamed:
+        return []
+    name = _free_name(app, item, plan)
+    follows = "Everything that moves and refers to it follows."
+    if _is_table(item):
+        follows = "Rows, digests and checks follow. The app itself asks for the old name: it must be told."
+    found = [Option(Choice.RENAME.value, f"Create it as {name}", follows)]
+    if item.has_own_schema and not _is_table(item):
+        found.append(Option(Choice.SCHEMA.value, f"Put it into schema {app}", follows))
+    return found
+
+
+def _free_name(app: str, item: Item, plan: TransplantPlan) -> str:
+    """Return a name that nothing among what moves has; one that the target has is asked about again."""
+    taken = {each.target.name for each in plan.items}
+    base = re.sub(r"_\d\Z", "", item.target.name)[:_LONGEST]
+    base = base if base.startswith(f"{app}_") else f"{app}_{base}"
+    names = (base, *(f"{base}_{number}" for number in range(2, len(taken) + 3)))
+    return next(name for name in names if name not in taken)
+
+
+def _take(context: Context, app: str, item: Item, chosen: str, plan: TransplantPlan) -> bool:
+    """Keep a decision; say whether there was one."""
+    if chosen not in {choice.value for choice in Choice}:
+        return False
+    choice = Choice(chosen)
+    name = {Choice.RENAME: _free_name(app, item, plan), Choice.SCHEMA: app}.get(choice, "")
+    decide(context, app, item.key, choice, name)
+    return True
+
+
+def _is_table(item: Item) -> bool:
+    from tekup_migrate.postgres.comparison import Tie
+
+    return item.tie is Tie.MOVED

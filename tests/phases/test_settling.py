@@ -1,0 +1,174 @@
+"""The comparison as the operator settles it, and that every later step follows what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tekup_migrate.plan import Move
+from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tekup_migrate.steps import Question, Verdict
+from tests.phases.moving import Moving, plan_of, run, value
+from tests.postgres.transplant.judge import dump
+
+MOVES = (Move(app="app", sources=("app_notes", "notes"), target="app_notes"),)
+SOURCE = """
+CREATE TYPE public.kind AS ENUM ('a', 'local');
+CREATE SEQUENCE public.number;
+CREATE TABLE public.notes (
+    id int PRIMARY KEY, k public.kind, body text, place bigint DEFAULT nextval('public.number'), at timestamptz
+);
+CREATE INDEX notes_body ON public.notes (body);
+CREATE TABLE public.people (id int);
+CREATE FUNCTION public.mixed() RETURNS bigint LANGUAGE plpgsql AS
+    'BEGIN RETURN (SELECT count(*) FROM public.notes, public.people); END';
+CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE plpgsql AS
+    $$ BEGIN -- counts all notes
+    RETURN (SELECT count(*) FROM notes); END $$;
+INSERT INTO public.notes (id, k, body) SELECT n, 'local', 'note ' || n FROM generate_series(1, 50) AS n;
+ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
+CREATE POLICY reads ON public.notes FOR SELECT TO authenticated USING (id < 10);
+"""
+CARRIED = ("create", "copy", "attach", "rows")
+
+
+@pytest.fixture
+def moving(source_database: SupabaseDatabase, target_database: SupabaseDatabase, tmp_path: Path) -> Moving:
+    return Moving(plan_of(source_database, target_database, MOVES), source_database, target_database, tmp_path)
+
+
+def pick(name: str) -> Callable[[Question], str]:
+    """Return an answer that turns the pages until it finds an option whose label holds ``name``."""
+
+    def answer(question: Question) -> str:
+        found = [option.id for option in question.options if name in option.label]
+        return found[0] if found else "more"
+
+    return answer
+
+
+class Picking:
+    """Answers questions by their options' labels, in order; stays on a question until a label is found."""
+
+    def __init__(self, moving: Moving, *labels: str) -> None:
+        self.labels = list(labels)
+        self.seen: list[Question] = []
+        moving.operator.choose = self  # type: ignore[method-assign]
+
+    async def __call__(self, question: Question) -> str:
+        self.seen.append(question)
+        if not self.labels:
+            return question.safe
+        chosen = pick(self.labels[0])(question)
+        if chosen != "more":
+            self.labels.pop(0)
+        return chosen
+
+
+async def test_a_table_whose_name_is_taken_moves_under_another_and_everything_follows(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE TABLE public.app_notes (theirs int); INSERT INTO public.app_notes VALUES (7)")
+    before = await dump(moving.target)
+    Picking(moving, "Create it as app_notes_2")
+    compared = await moving.go("compare")
+    assert compared.verdict is Verdict.PASSED
+    assert "moves: table public.notes → table public.app_notes_2" in compared.facts
+    rows = await moving.go(*CARRIED)
+    assert rows.verdict is Verdict.PASSED, rows
+    assert await value(moving.target, "SELECT count(*) FROM public.app_notes_2") == 50
+    assert await value(moving.target, "SELECT public.count_notes()") == 50
+    assert await value(moving.target, "SELECT theirs FROM public.app_notes") == 7
+    assert (await moving.go("access")).verdict is Verdict.PASSED
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
+
+
+async def test_lines_of_a_body_that_still_say_the_old_name_are_shown_with_the_change(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await moving.go("compare", "create", "copy")
+    shown = await moving.shown("attach")
+    assert "-    RETURN (SELECT count(*) FROM notes); END" in shown
+    assert "+    RETURN (SELECT count(*) FROM app_notes); END" in shown
+    assert "Still says an old name, in code, a string or a comment:\n  BEGIN -- counts all notes" in shown
+
+
+async def test_each_item_of_the_comparison_can_be_changed_and_what_stays_is_reported_with_its_reason(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE)
+    changes = (
+        ("index public.notes_body", "Leave it behind"),
+        ("function public.mixed()", "Move it too"),
+        ("function public.count_notes()", "Put it into schema app"),
+        ("enum type public.kind", "Create it as app_kind"),
+    )
+    answers = [each for item, what in changes for each in ("Change one", item, what)]
+    Picking(moving, *answers, "Go on")
+    facts = (await moving.go("compare")).facts
+    assert "stays behind: index public.notes_body → index public.app_notes_body (left behind by the operator)" in facts
+    assert "moves: function public.mixed()" in facts
+    assert "moves: function public.count_notes() → function app.count_notes()" in facts
+    assert "moves: enum type public.kind → enum type public.app_kind" in facts
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT app.count_notes()") == 50
+    assert await value(moving.target, "SELECT to_regclass('public.app_notes_body')") is None
+
+
+async def test_what_a_moved_table_is_made_of_cannot_stay_behind_and_a_decision_can_be_forgotten(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE)
+    picking = Picking(
+        moving,
+        *("Change one", "enum type public.kind", "Leave it behind"),
+        *("Change one", "index public.notes_body", "Leave it behind"),
+        *("Change one", "index public.notes_body", "As it was found"),
+    )
+    compared = await moving.go("compare")
+    assert compared.verdict is Verdict.PASSED
+    assert not [fact for fact in compared.facts if "operator" in fact]
+    assert any("kind cannot stay behind: table public.notes" in question.text for question in picking.seen)
+
+
+async def test_every_page_of_items_and_every_answer_fits_a_small_terminal(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    picking = Picking(moving, "Change one", "policy reads", "Leave it as it is")
+    await moving.go("compare")
+    assert len(picking.seen) > 3
+    assert all(len(question.options) <= 7 for question in picking.seen)
+
+
+async def test_a_taken_name_that_is_decided_later_stops_before_anything_is_created(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x')")
+    Picking(moving)
+    evidence = await moving.go("compare")
+    assert evidence.verdict is Verdict.DIFFERS
+    assert any("already there and different" in fact for fact in evidence.facts)
+
+
+async def test_a_new_name_that_is_taken_as_well_is_asked_about_again(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x'); CREATE TYPE public.app_kind AS ENUM ('y')")
+    Picking(moving, "Create it as app_kind", "Create it as app_kind_2")
+    assert (await moving.go("compare")).verdict is Verdict.PASSED
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT enum_range(NULL::public.app_kind_2)::text") == "{a,local}"
+
+
+async def test_sequences_that_stand_alone_go_on_and_grants_are_compared_after_the_move(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await moving.go("compare", "create", "copy", "attach")
+    await run(moving.source, "SELECT setval('public.number', 4000)")
+    assert 'setval(\'"public"."number"\', 4000, true)' in await moving.shown("rows")
+    assert (await moving.go("rows")).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT nextval('public.number')") == 4001
+    await run(moving.source, "SELECT setval('public.number', 5000)")
+    assert (await moving.step("rows").verify(moving.context)).verdict is Verdict.DIFFERS
+    assert (await moving.go("access")).verdict is Verdict.PASSED
+    await run(moving.target, "REVOKE ALL ON SEQUENCE public.number FROM authenticated")
+    unlike = await moving.go("access")
+    assert unlike.verdict is Verdict.DIFFERS
+    assert any("sequence public.number: authenticated lost" in fact for fact in unlike.facts)
