@@ -128,7 +128,7 @@ _RELATION = """
            pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
            EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid) AS has_children,
            CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) ELSE 0 END AS bytes,
-           current_user::text AS role
+           current_user::text AS role, pg_catalog.pg_is_in_recovery() AS follows
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2
@@ -175,6 +175,9 @@ async def read_table(connection: asyncpg.Connection, relation: Relation, *, wher
     row = await connection.fetchrow(_RELATION, relation.schema, relation.name)
     if row is None:
         raise _unfit(relation, where, "It does not exist.", "Check the table's name in the plan.")
+    if row["follows"]:
+        why = "It is on a read replica, which may lag behind and does not show who writes to the tables."
+        raise _unfit(relation, where, why, "Connect to the primary database instead.")
     if row["kind"] != "r":
         kind = _KINDS.get(row["kind"], "no plain table")
         raise _unfit(relation, where, f"It is {kind}, not a plain table.", "Name plain tables as moves.")
