@@ -78,11 +78,13 @@ async def _require_quiet(context: Context, moves: Sequence[Move]) -> None:
     target = context.plan.project_id("target")
     async with connected(context, target) as connection:
         tables = [Relation("public", move.target) for move in moves]
-        written = await context.gate.guard(watch_writes(connection, tables))
-    if written:
+        watched = await context.gate.guard(watch_writes(connection, tables))
+    if not watched.is_quiet:
+        by = f" Writing: {', '.join(watched.writers)}." if watched.writers else ""
+        changed = ", ".join(each.table for each in watched.written) or "no committed row yet"
         raise MigrationError(
             "The target is still written to",
-            happened=f"While it was watched, rows changed in {', '.join(each.table for each in written)}.",
+            happened=f"While it was watched, rows changed in {changed}.{by}",
             unchanged="No row was carried back, and the env files still point at the target.",
             remedy="Stop the app and its workers, then try again: rows written after the count would stay behind.",
         )

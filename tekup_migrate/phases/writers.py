@@ -14,7 +14,7 @@ from tekup_migrate.steps import Context, Danger, Evidence, Manual, Preview, Rema
 if TYPE_CHECKING:
     import asyncpg
 
-    from tekup_migrate.postgres.activity import Sessions, Writes
+    from tekup_migrate.postgres.activity import Sessions, Watched
 
 
 class StopWriters(Step):
@@ -49,9 +49,9 @@ class StopWriters(Step):
         """Ask for the operator's word."""
         if context.memory.recall(self.id) is not None:
             return
-        found, written = await self._look(context)
+        found, watched = await self._look(context)
         app = context.plan.apps[self.app]
-        lines = [app.writers.stop, "", *(f"Connected: {client}" for client in found), *map(_line, written)]
+        lines = [app.writers.stop, "", *_lines(found, watched)]
         await attest(context, id=self.id, title=self.title, instruction="\n".join(lines), address=app.writers.address)
         context.memory.remember(self.id, b"attested")
 
@@ -61,14 +61,13 @@ class StopWriters(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Watch the moved tables of the source for a while."""
-        found, written = await self._look(context)
+        found, watched = await self._look(context)
         names = context.plan.apps[self.app].writers.application_names
         known = [client for client in found if client.application in names]
-        if written or known:
+        if not watched.is_quiet or known:
+            by = f", written to by {', '.join(watched.writers)}" if watched.writers else ""
             return Evidence(
-                verdict=Verdict.DIFFERS,
-                summary="the source is still in use",
-                facts=(*map(_line, written), *(f"Connected: {client}" for client in found)),
+                verdict=Verdict.DIFFERS, summary=f"the source is still in use{by}", facts=_lines(found, watched)
             )
         attested = context.memory.recall(self.id) is not None
         return Evidence(
@@ -76,20 +75,24 @@ class StopWriters(Step):
             summary="the operator says so, and no row of the source changed while it was watched"
             if attested
             else "no row changed while it was watched, but nobody said that the writers are stopped",
-            facts=tuple(f"Connected: {client}" for client in found),
+            facts=_lines(found, watched),
         )
 
-    async def _look(self, context: Context) -> tuple[tuple[Sessions, ...], tuple[Writes, ...]]:
+    async def _look(self, context: Context) -> tuple[tuple[Sessions, ...], Watched]:
         from tekup_migrate.postgres.activity import watch_writes
 
         async with connected(context, context.plan.project_id("source")) as connection:
             moves = await table_moves(connection, planned_moves(context, self.app))
-            written = await watch_writes(connection, [move.source for move in moves])
-            return await _others(connection), written
+            watched = await watch_writes(connection, [move.source for move in moves])
+            return await _others(connection), watched
 
 
-def _line(written: Writes) -> str:
-    return f"{written.table}: {written.total} rows written while it was watched"
+def _lines(found: tuple[Sessions, ...], watched: Watched) -> tuple[str, ...]:
+    return (
+        *(f"Writing now, or holding rows not yet committed: {application}" for application in watched.writers),
+        *(f"{each.table}: {each.total} rows written while it was watched" for each in watched.written),
+        *(f"Connected: {client}" for client in found),
+    )
 
 
 async def _others(connection: asyncpg.Connection) -> tuple[Sessions, ...]:

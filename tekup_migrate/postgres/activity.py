@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 WATCH_SECONDS = 2.5
 """Long enough for a busy session to hand in its counts, which it does at most once a second."""
+_LOOKS = 25
+"""How often it is looked meanwhile who holds a lock: a transaction may be short."""
 
 _SESSIONS = """
     SELECT coalesce(nullif(a.application_name, ''), '(no name)') AS application, a.usename::text AS user,
@@ -22,7 +25,9 @@ _SESSIONS = """
            count(*) FILTER (WHERE a.state LIKE 'idle in transaction%') AS idle_in_transaction,
            max(extract(epoch FROM now() - a.xact_start))::float8 AS longest_transaction
     FROM pg_stat_activity AS a
-    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.backend_type = 'client backend'
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid()
+      -- Hidden from roles that may not read the statistics of others, whose sessions count all the same.
+      AND coalesce(a.backend_type, 'client backend') = 'client backend'
     GROUP BY 1, 2
     ORDER BY 1, 2
 """
@@ -35,14 +40,28 @@ _WRITES = """
 """
 
 _WRITERS = """
-    SELECT DISTINCT coalesce(nullif(a.application_name, ''), '(no name)') AS application
+    WITH wanted AS (
+        SELECT c.oid, w.name
+        FROM ROWS FROM (unnest($1::text[]), unnest($2::text[])) AS w(schema, name)
+        JOIN pg_namespace AS n ON n.nspname = w.schema
+        JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = w.name
+    )
+    -- A lock is held until its transaction ends, however long that idles; a prepared one has no session.
+    SELECT CASE WHEN l.pid IS NULL THEN '(a prepared transaction)'
+                ELSE coalesce(nullif(a.application_name, ''), '(no name)') END AS application
     FROM pg_locks AS l
-    JOIN pg_stat_activity AS a ON a.pid = l.pid
-    JOIN pg_class AS c ON c.oid = l.relation
-    JOIN pg_namespace AS n ON n.oid = c.relnamespace
-    JOIN ROWS FROM (unnest($1::text[]), unnest($2::text[])) AS w(schema, name)
-         ON w.schema = n.nspname AND w.name = c.relname
-    WHERE l.locktype = 'relation' AND l.mode IN ('RowExclusiveLock', 'ExclusiveLock') AND l.pid <> pg_backend_pid()
+    JOIN wanted ON wanted.oid = l.relation
+    LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
+    WHERE l.locktype = 'relation' AND l.mode IN ('RowExclusiveLock', 'ExclusiveLock')
+      AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    UNION
+    -- A short transaction is over before its lock is seen; its statement stays visible.
+    SELECT coalesce(nullif(a.application_name, ''), '(no name)')
+    FROM pg_stat_activity AS a
+    JOIN wanted ON position(lower(wanted.name) IN lower(a.query)) > 0
+    WHERE a.datname = current_database() AND a.pid <> pg_backend_pid() AND a.query_start > $3
+      AND a.query ~* '\\m(insert|update|delete|merge|truncate)\\M'
     ORDER BY 1
 """
 
@@ -122,18 +141,41 @@ def written_between(earlier: Iterable[Writes], later: Iterable[Writes]) -> tuple
     return tuple(found)
 
 
+class Watched(Struct, frozen=True, kw_only=True):
+    """What was seen while tables were watched.
+
+    Attributes:
+        written: rows written and committed meanwhile, only for tables where any were.
+        writers: applications that wrote meanwhile, or hold rows written and not yet committed.
+    """
+
+    written: tuple[Writes, ...]
+    writers: tuple[str, ...]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing was written and nobody is in the middle of it."""
+        return not self.written and not self.writers
+
+
 async def watch_writes(
     connection: asyncpg.Connection, tables: Iterable[Relation], *, seconds: float = WATCH_SECONDS
-) -> tuple[Writes, ...]:
-    """Watch tables for a while, and return what was written to them meanwhile."""
+) -> Watched:
+    """Watch tables for a while, and return what was written to them meanwhile and by whom."""
     wanted = tuple(tables)
+    began = await connection.fetchval("SELECT clock_timestamp()")
     before = await writes(connection, wanted)
-    await asyncio.sleep(seconds)
-    return written_between(before, await writes(connection, wanted))
+    writers = set[str]()
+    for _ in range(_LOOKS):
+        writers.update(await writing(connection, wanted, since=began))
+        await asyncio.sleep(seconds / _LOOKS)
+    writers.update(await writing(connection, wanted, since=began))
+    written = written_between(before, await writes(connection, wanted))
+    return Watched(written=written, writers=tuple(sorted(writers)))
 
 
-async def writing_now(connection: asyncpg.Connection, tables: Iterable[Relation]) -> tuple[str, ...]:
-    """Return the applications that hold a writer's lock on one of the tables at this moment."""
+async def writing(connection: asyncpg.Connection, tables: Iterable[Relation], *, since: dt.datetime) -> tuple[str, ...]:
+    """Return the applications that hold a writer's lock on one of the tables, or wrote to one since."""
     wanted = tuple(tables)
-    rows = await connection.fetch(_WRITERS, [t.schema for t in wanted], [t.name for t in wanted])
+    rows = await connection.fetch(_WRITERS, [t.schema for t in wanted], [t.name for t in wanted], since)
     return tuple(row["application"] for row in rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from tekup_migrate.postgres.activity import connected as sessions
-from tekup_migrate.postgres.activity import writes, writing_now, written_between
+from tekup_migrate.postgres.activity import watch_writes
 from tekup_migrate.postgres.comparison import TableMove
 from tekup_migrate.postgres.inventory import inventory
 from tekup_migrate.postgres.preflight import preflight
@@ -57,15 +57,22 @@ async def test_it_is_seen_who_is_connected_and_who_writes(source_database: Supab
     try:
         async with connected(source_database) as connection:
             await connection.execute("CREATE TABLE public.notes (id int)")
-            first = await writes(connection, [NOTES])
             assert "notes-worker" in {entry.application for entry in await sessions(connection)}
+            assert (await watch_writes(connection, [NOTES], seconds=0.2)).is_quiet
             async with worker.transaction():
                 await worker.execute("INSERT INTO public.notes VALUES (1), (2)")
-                assert await writing_now(connection, [NOTES]) == ("notes-worker",)
+                await worker.fetchval("SELECT 1")
+                # Not committed: no counter shows it, and the last pass would not see these rows.
+                open_one = await watch_writes(connection, [NOTES], seconds=0.2)
+                assert (open_one.written, open_one.writers) == ((), ("notes-worker",))
+            watching = asyncio.create_task(watch_writes(connection, [NOTES], seconds=1.5))
+            await asyncio.sleep(0.3)
+            await worker.execute("INSERT INTO public.notes VALUES (3)")
             await worker.execute("SELECT pg_stat_force_next_flush()")
-            await asyncio.sleep(0.1)
-            (change,) = written_between(first, await writes(connection, [NOTES]))
-            assert change.inserted == 2
+            await worker.execute("UPDATE public.notes SET id = 4 WHERE id = 3")
+            watched = await watching
+            assert watched.writers == ("notes-worker",)
+            assert [(each.table, each.inserted > 0) for each in watched.written] == [("public.notes", True)]
     finally:
         await worker.close()
 
