@@ -18,8 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,37 +29,9 @@ import psutil
 
 from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.supabase import GrantRegime, SupabaseDatabase, connect_as_superuser, owned_database
+from tests.benchmarks.clock import Cost, Costs
 from tests.benchmarks.tables import CHANGE_AT_RANDOM, CHANGE_CLUSTERED, FILL, NAMES, TABLES, VECTORS
 from tests.servers import SharedServer, shared_server
-
-LIMITS = {
-    "ours / raw binary pipe": 1.20,
-    "ours / written plan": 0.27,
-    "ours / pgcopydb": 0.40,
-    "second pass, nothing changed / first": 0.30,
-    "second pass, 1 % at random / first": 0.60,
-    "second pass, 1 % clustered / first": 0.32,
-    "killed half way and resumed / first": 1.25,
-    "bytes ours / text dump": 0.40,
-}
-
-
-@dataclass
-class Measured:
-    """Seconds and bytes of every contender, a value a round."""
-
-    seconds: dict[str, list[float]] = field(default_factory=dict)
-    bytes: dict[str, int] = field(default_factory=dict)
-    memory: list[int] = field(default_factory=list)
-
-    def note(self, name: str, seconds: float, sent: int = 0) -> None:
-        self.seconds.setdefault(name, []).append(seconds)
-        if sent:
-            self.bytes[name] = sent
-        _say(f"{name}: {seconds:.2f} s, {sent / 1e6:.1f} MB")
-
-    def median(self, name: str) -> float | None:
-        return statistics.median(self.seconds[name]) if name in self.seconds else None
 
 
 @dataclass(frozen=True)
@@ -71,7 +43,8 @@ class Bench:
     servers: tuple[SharedServer, SharedServer]
     folder: Path
     rows: int
-    measured: Measured = field(default_factory=Measured)
+    costs: Costs
+    memory: list[int] = field(default_factory=list)
 
     def program(self, name: str) -> str:
         return str(embedded_program(name, 18))
@@ -82,6 +55,14 @@ class Bench:
     def sql(self, database: SupabaseDatabase, statement: str) -> None:
         command = [self.program("psql"), "-Xqd", database.dsn, "-v", "ON_ERROR_STOP=1", "-c", statement]
         subprocess.run(command, env=self.environment(database), check=True, stdout=subprocess.DEVNULL)
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[Cost]:
+        """Measure a contender and say what it cost."""
+        with self.costs.of(name) as cost:
+            yield cost
+        processor = " + ".join(f"{each:.1f}" for each in cost.processor)
+        _say(f"{name}: {cost.seconds:.2f} s, processors {processor} s, {cost.sent / 1e6:.1f} MB")
 
     def empty_target(self) -> None:
         self.sql(self.target, f"TRUNCATE {', '.join(NAMES)}")
@@ -99,31 +80,28 @@ class Bench:
 
     def written_plan(self) -> None:
         path = self.folder / "dump.sql"
-        began = time.monotonic()
-        with path.open("wb") as file:
-            self.dump(stdout=file).wait()
-        with path.open("rb") as file:
-            self.psql_from(file)
-        for database in (self.source, self.target):
-            for name in NAMES:
-                self.sql(database, f"SELECT count(*) FROM {name}")
-        self.measured.note("written plan", time.monotonic() - began, path.stat().st_size)
+        with self.measured("written plan") as cost:
+            with path.open("wb") as file:
+                self.dump(stdout=file).wait()
+            with path.open("rb") as file:
+                self.psql_from(file)
+            for database in (self.source, self.target):
+                for name in NAMES:
+                    self.sql(database, f"SELECT count(*) FROM {name}")
+            cost.sent = path.stat().st_size
         path.unlink()
 
     def piped(self) -> None:
-        began = time.monotonic()
-        with self.dump(stdout=subprocess.PIPE) as dump:
+        with self.measured("pg_dump piped to psql"), self.dump(stdout=subprocess.PIPE) as dump:
             self.psql_from(dump.stdout)
-        self.measured.note("pg_dump piped to psql", time.monotonic() - began)
 
     def raw_pipe(self) -> None:
-        began = time.monotonic()
-        for name in NAMES:
-            read = [self.program("psql"), "-Xqd", self.source.dsn, "-c", f"COPY {name} TO STDOUT (FORMAT binary)"]
-            write = [self.program("psql"), "-Xqd", self.target.dsn, "-c", f"COPY {name} FROM STDIN (FORMAT binary)"]
-            with subprocess.Popen(read, env=self.environment(self.source), stdout=subprocess.PIPE) as reading:
-                subprocess.run(write, env=self.environment(self.target), stdin=reading.stdout, check=True)
-        self.measured.note("raw binary pipe", time.monotonic() - began)
+        with self.measured("raw binary pipe"):
+            for name in NAMES:
+                read = [self.program("psql"), "-Xqd", self.source.dsn, "-c", f"COPY {name} TO STDOUT (FORMAT binary)"]
+                write = [self.program("psql"), "-Xqd", self.target.dsn, "-c", f"COPY {name} FROM STDIN (FORMAT binary)"]
+                with subprocess.Popen(read, env=self.environment(self.source), stdout=subprocess.PIPE) as reading:
+                    subprocess.run(write, env=self.environment(self.target), stdin=reading.stdout, check=True)
 
     def pgcopydb(self) -> None:
         program = shutil.which("pgcopydb")
@@ -135,9 +113,8 @@ class Bench:
             "PGCOPYDB_SOURCE_PGURI": self.source.url.reveal(),
             "PGCOPYDB_TARGET_PGURI": self.target.url.reveal(),
         }
-        began = time.monotonic()
-        subprocess.run(command, env=environment, check=True, capture_output=True)
-        self.measured.note("pgcopydb", time.monotonic() - began)
+        with self.measured("pgcopydb"):
+            subprocess.run(command, env=environment, check=True, capture_output=True)
 
     def start_ours(self) -> subprocess.Popen[bytes]:
         environment = os.environ | {
@@ -149,28 +126,38 @@ class Bench:
         command = [sys.executable, "-m", "tests.benchmarks.ours"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
 
-    def ours(self, name: str) -> float:
-        began = time.monotonic()
-        process = self.start_ours()
+    def ours(self, name: str) -> None:
+        with self.measured(name) as cost:
+            cost.sent = self.finish_ours(self.start_ours())
+
+    def finish_ours(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait for a copy of ours, and return the bytes that it sent; its memory is noted."""
         peak = _peak_memory(process)
-        output = process.stdout.read() if process.stdout else b""
-        seconds = time.monotonic() - began
-        found = json.loads(output)
+        found = json.loads(process.stdout.read() if process.stdout else b"")
+        process.wait()
         assert found["equal"], "the copy was not proved"
-        self.measured.memory.append(peak)
-        self.measured.note(name, seconds, found["bytes"])
+        self.memory.append(peak)
         _say(f"    {found}, {peak / 1e6:.0f} MB resident")
-        return seconds
+        return int(found["bytes"])
 
     def killed(self) -> None:
-        half = (self.measured.median("ours") or 2.0) / 2
-        began = time.monotonic()
-        process = self.start_ours()
-        time.sleep(half)
-        process.kill()
-        process.wait()
-        first = time.monotonic() - began
-        self.measured.note("ours, killed and resumed", first + self.ours("ours, the resume"))
+        half = (self.median("ours") or 2.0) / 2
+        with self.measured("ours, killed and resumed") as cost:
+            process = self.start_ours()
+            time.sleep(half)
+            process.kill()
+            process.wait()
+            cost.sent = self.finish_ours(self.start_ours())
+
+    def median(self, name: str) -> float | None:
+        """Return a contender's median seconds on the clock, None where it did not run."""
+        costs = self.costs.found.get(name)
+        return statistics.median(cost.seconds for cost in costs) if costs else None
+
+    def processor(self, name: str) -> float | None:
+        """Return a contender's median seconds of all processors together."""
+        costs = self.costs.found.get(name)
+        return statistics.median(sum(cost.processor) for cost in costs) if costs else None
 
     def later_passes(self) -> None:
         self.ours("ours, nothing changed")
@@ -204,41 +191,47 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _ratio(upper: float | None, lower: float | None) -> float | None:
-    return upper / lower if upper is not None and lower is not None else None
+RATIOS = (
+    ("ours / raw binary pipe", "ours", "raw binary pipe", 1.20),
+    ("ours / written plan", "ours", "written plan", 0.27),
+    ("ours / pgcopydb", "ours", "pgcopydb", 0.40),
+    ("second pass, nothing changed / first", "ours, nothing changed", "ours", 0.30),
+    ("second pass, 1 % at random / first", "ours, 1 % at random", "ours", 0.60),
+    ("second pass, 1 % clustered / first", "ours, 1 % clustered", "ours", 0.32),
+    ("killed half way and resumed / first", "ours, killed and resumed", "ours", 1.25),
+)
+MOST_OF_THE_DUMP = 0.40
+"""Bytes that may be read from the source, of those of the text dump."""
+
+
+def _ratio(upper: float | None, lower: float | None) -> str:
+    return f"{upper / lower:.2f}" if upper is not None and lower is not None else "not measured"
 
 
 def report(bench: Bench) -> str:
     """Return what was measured as Markdown."""
-    measured = bench.measured
-    first = measured.median("ours")
-    found = {
-        "ours / raw binary pipe": _ratio(first, measured.median("raw binary pipe")),
-        "ours / written plan": _ratio(first, measured.median("written plan")),
-        "ours / pgcopydb": _ratio(first, measured.median("pgcopydb")),
-        "second pass, nothing changed / first": _ratio(measured.median("ours, nothing changed"), first),
-        "second pass, 1 % at random / first": _ratio(measured.median("ours, 1 % at random"), first),
-        "second pass, 1 % clustered / first": _ratio(measured.median("ours, 1 % clustered"), first),
-        "killed half way and resumed / first": _ratio(measured.median("ours, killed and resumed"), first),
-        "bytes ours / text dump": _ratio(measured.bytes.get("ours"), measured.bytes.get("written plan")),
-    }
+    found = bench.costs.found
     memory = psutil.virtual_memory().total / 2**30
     lines = [
         f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
         f"{memory:.0f} GB, Postgres 16 → 18, {bench.rows} documents + {bench.rows} × 1536 vectors, "
-        f"{len(measured.seconds.get('ours', []))} rounds, load {psutil.getloadavg()[0]:.1f} at the end.",
+        f"{len(found.get('ours', []))} rounds, load {psutil.getloadavg()[0]:.1f} at the end.",
         "",
-        "| contender | median seconds | MB read from the source |",
-        "| --- | --- | --- |",
+        "| contender | median seconds | of processors: source + target + clients | MB read from the source |",
+        "| --- | --- | --- | --- |",
     ]
-    for name in measured.seconds:
-        size = f"{measured.bytes[name] / 1e6:.0f}" if name in measured.bytes else ""
-        lines.append(f"| {name} | {measured.median(name):.2f} | {size} |")
-    lines += ["", "| ratio | measured | at most |", "| --- | --- | --- |"]
-    for name, limit in LIMITS.items():
-        ratio = found[name]
-        lines.append(f"| {name} | {'not measured' if ratio is None else f'{ratio:.2f}'} | {limit:.2f} |")
-    lines += ["", f"Peak resident memory of our process: {max(measured.memory) / 1e6:.0f} MB."]
+    for name, costs in found.items():
+        parts = " + ".join(f"{statistics.median(part):.1f}" for part in zip(*(c.processor for c in costs), strict=True))
+        size = f"{costs[-1].sent / 1e6:.0f}" if costs[-1].sent else ""
+        lines.append(f"| {name} | {bench.median(name):.2f} | {parts} | {size} |")
+    lines += ["", "| ratio | on the clock | of processors | at most |", "| --- | --- | --- | --- |"]
+    for title, upper, lower, limit in RATIOS:
+        clock = _ratio(bench.median(upper), bench.median(lower))
+        lines.append(f"| {title} | {clock} | {_ratio(bench.processor(upper), bench.processor(lower))} | {limit:.2f} |")
+    if "written plan" in found:
+        share = _ratio(found["ours"][-1].sent, found["written plan"][-1].sent)
+        lines.append(f"| bytes ours / text dump | {share} | | {MOST_OF_THE_DUMP:.2f} |")
+    lines += ["", f"Peak resident memory of our process: {max(bench.memory) / 1e6:.0f} MB."]
     return "\n".join(lines)
 
 
@@ -261,6 +254,7 @@ def main() -> None:
             servers=(source, target),
             folder=folder,
             rows=options.rows,
+            costs=Costs([shared.server.cluster for shared in (source, target)]),
         )
         bench.sql(bench.source, TABLES + FILL.format(rows=options.rows, vectors=VECTORS))
         bench.sql(bench.target, TABLES)
