@@ -12,6 +12,7 @@ from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
+from tekup_migrate.phases.conflicts import conflict_question, side_by_side
 from tekup_migrate.phases.counting import carry_sequences, sequences_behind
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
@@ -26,9 +27,7 @@ from tekup_migrate.steps import (
     Danger,
     Evidence,
     Figure,
-    Option,
     Preview,
-    Question,
     Remark,
     Sql,
     Step,
@@ -150,7 +149,7 @@ class _RowsStep(Step):
             target=f"{label_of(context, target)}, table {name}",
             verb="Overwrite the rows",
             undo=f"From the backup only: {backup_of(context, target)}.",
-            actions=tuple(Remark(str(sample)) for sample in outcome.samples),
+            actions=tuple(Remark(line) for line in side_by_side(outcome.samples)),
             destroys=(
                 f"{tally.changed} rows of {name} that differ from the source's are overwritten, {policy.value} wins",
                 f"{gone} rows that are only in the target's {name} are deleted",
@@ -184,36 +183,6 @@ class OverwriteRows(Step):
     async def verify(self, context: Context) -> Evidence:
         """Verify the copy."""
         return await self.copy.verify(context)
-
-
-def conflict_question(outcome: TableOutcome) -> Question:
-    """Return the question about a table whose target holds rows that the source lacks or has otherwise."""
-    from tekup_migrate.postgres.outcome import Policy
-
-    tally, name = outcome.tally, outcome.move.target.name
-    clashes = [f"{clash.count} rows share {', '.join(clash.columns)} under another id" for clash in outcome.clashes]
-    return Question(
-        title=f"{name} on the target holds rows of its own",
-        text="\n".join(
-            (
-                f"{tally.only_target} rows are only on the target, {tally.changed} differ,"
-                f" {tally.only_source} are missing.",
-                *clashes,
-                *(str(sample) for sample in outcome.samples),
-            )
-        ),
-        options=(
-            Option("stop", "Leave everything as it is", "Nothing is written; decide later."),
-            Option(Policy.TARGET.value, "Keep the target's rows", "Only missing rows are copied."),
-            Option(Policy.NEWEST.value, "Newest wins", "Per row, the later updated_at; rows only on the target stay."),
-            Option(
-                Policy.SOURCE.value,
-                "Source wins",
-                f"{tally.changed} rows are overwritten and {tally.only_target} deleted on the target.",
-            ),
-        ),
-        safe="stop",
-    )
 
 
 class CopyRows(_RowsStep):
