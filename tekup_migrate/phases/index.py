@@ -50,7 +50,7 @@ async def recommended(context: Context, app: str) -> tuple[Recommendation, ...]:
         for place, each in enumerate(found):
             chosen = (context.memory.recall(_note(each.column)) or b"").decode()
             if chosen not in ("", _choice_of(each)):
-                name, _, half = chosen.partition(_HALF)
+                name, half, _ = chosen.partition(_HALF)
                 own = await recommendations(target, plan, tables, memory, method=Method(name), halfvec=bool(half))
                 found[place] = own[place]
     return tuple(found)

@@ -95,11 +95,12 @@ class Moving:
         return "\n".join(texts)
 
 
-async def run(database: SupabaseDatabase, sql: str) -> None:
-    """Run SQL as the databases' owner."""
+async def run(database: SupabaseDatabase, *statements: str) -> None:
+    """Run SQL as the databases' owner, in one session."""
     connection = await database.connect()
     try:
-        await connection.execute(sql)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 

@@ -12,8 +12,9 @@ from tekup_migrate.postgres.preflight import preflight
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import plan_transplant
 from tekup_migrate.postgres.transplant.positions import carry_positions
-from tekup_migrate.rehearsal.supabase import SupabaseDatabase
+from tekup_migrate.rehearsal.supabase import SupabaseDatabase, connect_as_superuser
 from tests.postgres.transplant.judge import connected
+from tests.servers import SharedServer
 
 NOTES = Relation("public", "notes")
 
@@ -50,6 +51,51 @@ async def test_preflight_says_when_there_is_no_room_and_what_is_older(
     assert unknown["room on the target"].holds is None
     assert backwards["server versions"].holds is False
     assert slow["statement_timeout on the target"].holds is False
+
+
+async def test_preflight_tells_limits_older_extensions_and_a_target_that_takes_no_writes(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase, target_server: SharedServer
+) -> None:
+    idle = await target_database.connect(application_name="somebody's psql")
+    superuser = await connect_as_superuser(target_server.server, target_database.database)
+    try:
+        await idle.execute("BEGIN; SELECT 1")
+        name = target_database.database
+        # There is only one pgvector here: what an older one calls itself is what is read.
+        await superuser.execute("UPDATE pg_extension SET extversion = '0.5.1' WHERE extname = 'vector'")
+        await superuser.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 4")
+        await superuser.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        await superuser.execute(f"ALTER DATABASE {name} SET statement_timeout = '2min'")
+        async with connected(source_database) as there, connected(target_database) as here:
+            await here.execute("SET statement_timeout = 0")
+            found = {f.subject: f for f in await preflight(there, here, [], disk_limit_bytes=1 << 40)}
+            await superuser.execute("DROP EXTENSION vector")
+            absent = {f.subject: f for f in await preflight(there, here, [])}
+    finally:
+        await superuser.close()
+        await idle.close()
+    assert found["extension vector"].holds is False
+    assert found["extension vector"].text.endswith("0.5.1 on the target, which is older")
+    assert found["connections to the target"].holds is False
+    assert "of the 4 that this role or database may have" in found["connections to the target"].text
+    assert found["writing to the target"].holds is False
+    assert found["statement_timeout on the target"].text == "none for us, 120 s for others"
+    assert found["connected to the target: somebody's psql"].holds is False
+    assert "idle in a transaction" in found["connected to the target: somebody's psql"].text
+    assert "not installed on the target; 0." in absent["extension vector"].text
+
+
+async def test_room_is_needed_for_indexes_that_the_source_does_not_have(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    async with connected(source_database) as there, connected(target_database) as here:
+        await there.execute("CREATE TABLE public.notes AS SELECT n AS id FROM generate_series(1, 1000) AS n")
+        limit = await here.fetchval("SELECT pg_database_size(current_database())") + (10 << 20)
+        rooms = [
+            next(f for f in await preflight(there, here, [NOTES], disk_limit_bytes=limit, vector_index_bytes=bytes_))
+            for bytes_ in (0, 9 << 20)
+        ]
+    assert [room.holds for room in rooms] == [True, False]
 
 
 async def test_it_is_seen_who_is_connected_and_who_writes(source_database: SupabaseDatabase) -> None:

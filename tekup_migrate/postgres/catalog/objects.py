@@ -95,13 +95,17 @@ class SequenceOptions:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table, view or composite type; ``generated`` and ``identity`` are the catalog's letters."""
+    """One column of a table, view or composite type; ``generated`` and ``identity`` are the catalog's letters.
+
+    ``not_null_state`` is i for NO INHERIT and v for NOT VALID, which Postgres 18 brought.
+    """
 
     number: int
     name: str
     type: str
     not_null: bool = False
     not_null_name: str = ""
+    not_null_state: str = ""
     default: str | None = None
     generated: str = ""
     identity: str = ""

@@ -17,12 +17,18 @@ _NOT_NULL_NAME = """coalesce((
 """Since Postgres 18 a NOT NULL is a constraint with a name; earlier servers have none of that type."""
 
 
+_NOT_NULL_STATE = """(
+    SELECT CASE WHEN NOT k.convalidated THEN 'v' WHEN k.connoinherit THEN 'i' ELSE '' END FROM pg_constraint AS k
+    WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum])"""
+
+
 def columns() -> str:
     """Return SQL for the tuple of ``Column`` of the relation ``c``."""
     return f"""(
         SELECT coalesce(json_agg(json_build_object(
             'number', a.attnum, 'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull, 'not_null_name', {_NOT_NULL_NAME},
+            'not_null_state', coalesce({_NOT_NULL_STATE}, ''),
             'default', pg_get_expr(d.adbin, d.adrelid), 'generated', a.attgenerated::text,
             'identity', a.attidentity::text,
             'collation', CASE WHEN a.attcollation <> t.typcollation

@@ -20,6 +20,22 @@ def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
     return frozenset(found - {function.key})
 
 
+def spoken(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
+    """Return the tables and views whose names are string literals of a body, as ``format('%I', 'notes')`` has them.
+
+    It may be mere chance; a function is rather taken along, and shown, than lost.
+    """
+    strings = {token.text.strip("'") for token in Text(function.body, written=True).tokens if token.kind == "string"}
+    found = set()
+    for name in strings:
+        schema, _, bare = name.rpartition(".")
+        for place in (schema,) if schema else (function.key.schema, "public"):
+            relation = catalog.relation(place, bare)
+            if relation is not None:
+                found.add(relation.key)
+    return frozenset(found)
+
+
 def _names(text: str, *, depth: int) -> set[tuple[Role, str | None, str]]:
     parsed = Text(text, written=True)
     found = {

@@ -22,7 +22,7 @@ from tekup_migrate.postgres.catalog.objects import (
     View,
 )
 from tekup_migrate.postgres.catalog.reading import Catalog
-from tekup_migrate.postgres.comparison.mentions import mentioned
+from tekup_migrate.postgres.comparison.mentions import mentioned, spoken
 from tekup_migrate.postgres.comparison.moves import Bring, LeaveBehind, Resolutions, TableMove
 
 
@@ -205,7 +205,8 @@ class _Selecting:
     def _weigh(self, item: View | Function, core: set[ObjectKey]) -> None:
         """Take a view or function that uses the moved tables, unless it uses others as well."""
         used = self.source.needs.get(item.key, frozenset()) | self.bodies.get(item.key, frozenset())
-        if not used & core:
+        spoken_of = spoken(item, self.source) if isinstance(item, Function) else frozenset()
+        if not (used | spoken_of) & core:
             return
         others = sorted(key for key in used if key.kind in (Kind.TABLE, Kind.PARTITIONED_TABLE) and key not in core)
         if others and not isinstance(self.resolutions.get(item.key), Bring):

@@ -62,6 +62,8 @@ def column_settings(alter: str, columns: Iterable[Column]) -> list[str]:
             found.append(f"{change} SET COMPRESSION {column.compression}")
         if column.statistics is not None:
             found.append(f"{change} SET STATISTICS {column.statistics}")
+        if column.not_null_state == "v":
+            found.append(f"{alter} ADD {_not_null_name(column)}NOT NULL {quote_ident(column.name)} NOT VALID")
         if column.options:
             found.append(f"{change} SET ({', '.join(_parameter(option) for option in column.options)})")
     return found
@@ -105,10 +107,13 @@ def _column(column: Column, naming: Naming, identity: Sequence | None) -> str:
         parts.append(f"GENERATED {_IDENTITY[column.identity]} AS IDENTITY{options}")
     elif column.default is not None:
         parts.append(f"DEFAULT {naming.printed(column.default)}")
-    if column.not_null:
-        name = f"CONSTRAINT {quote_ident(column.not_null_name)} " if column.not_null_name else ""
-        parts.append(f"{name}NOT NULL")
+    if column.not_null and column.not_null_state != "v":
+        parts.append(f"{_not_null_name(column)}NOT NULL" + " NO INHERIT" * (column.not_null_state == "i"))
     return " ".join(parts)
+
+
+def _not_null_name(column: Column) -> str:
+    return f"CONSTRAINT {quote_ident(column.not_null_name)} " if column.not_null_name else ""
 
 
 def _options(options: SequenceOptions) -> str:

@@ -57,7 +57,7 @@ NASTY_CASES = [
         CREATE TYPE public.inner_pair AS (a public.smaller, b text[]);
         CREATE TYPE public.outer_pair AS (p public.inner_pair, ps public.inner_pair[], "Odd name" numeric(8, 3));
         CREATE DOMAIN public.pairs AS public.outer_pair[] CHECK (cardinality(VALUE) < 5);
-        CREATE TYPE public.days AS RANGE (subtype = date, multirange_type_name = "Days");
+        CREATE TYPE public.days AS RANGE (subtype = date, multirange_type_name = public."Days");
         CREATE TABLE public.notes (
             id public.smaller PRIMARY KEY, o public.outer_pair, ps public.pairs, d public.days, ds public."Days",
             CONSTRAINT deep CHECK (((o).p).a < 9), EXCLUDE USING gist (d WITH &&) DEFERRABLE
@@ -110,17 +110,17 @@ NASTY_CASES = [
     Case(
         "names with dots, dollars, per cents, newlines, back slashes and other alphabets",
         r"""
-        CREATE TABLE public."a.b%$" ("new
+        CREATE TABLE public."a-b%$" ("new
 line" int PRIMARY KEY, "tab	%s" text, "back\slash" text, "ΑΒΓ" int, "日本" int, "$1" int, "null" int, "--" int);
-        CREATE INDEX "i.x /* */" ON public."a.b%$" ("--", "$1");
+        CREATE INDEX "i.x /* */" ON public."a-b%$" ("--", "$1");
         CREATE FUNCTION public."f.%I"("$a" int, "b""c" text DEFAULT E'\\') RETURNS int LANGUAGE sql
-            AS $f$ SELECT "日本" + "$1" FROM public."a.b%$" WHERE "back\slash" = $2 $f$;
+            AS $f$ SELECT "日本" + "$1" FROM public."a-b%$" WHERE "back\slash" = $2 $f$;
         CREATE VIEW public."v.--" AS SELECT "new
-line" AS "x;y", "null" FROM public."a.b%$";
-        COMMENT ON COLUMN public."a.b%$"."--" IS '/* not a comment';
-        CREATE POLICY "p; DROP TABLE x; --" ON public."a.b%$" USING ("null" IS NULL);
+line" AS "x;y", "null" FROM public."a-b%$";
+        COMMENT ON COLUMN public."a-b%$"."--" IS '/* not a comment';
+        CREATE POLICY "p; DROP TABLE x; --" ON public."a-b%$" USING ("null" IS NULL);
         """,
-        moves={"public.a.b%$": "public.a.b%$"},
+        moves={"public.a-b%$": "public.a-b%$"},
     ),
     Case(
         "comments on whatever can have one",
@@ -169,8 +169,8 @@ line" AS "x;y", "null" FROM public."a.b%$";
             BEGIN FOR r IN c LOOP more := more || r; END LOOP; PERFORM public.any_of(1, 2); END $plpgsql$;
         CREATE PROCEDURE public.tidy(INOUT n int DEFAULT 5) LANGUAGE plpgsql SECURITY DEFINER AS $$
             BEGIN EXECUTE format('DELETE FROM %I.%I WHERE id = $1', 'public', 'notes') USING n; COMMIT; END $$;
-        CREATE FUNCTION public.rows_of(int) RETURNS TABLE (id int, notes text) ROWS 12 PARALLEL RESTRICTED LANGUAGE sql
-            BEGIN ATOMIC SELECT n.id, n.a FROM public.notes AS n WHERE n.id > $1; SELECT 1, public.any_of('x', n.a)
+        CREATE FUNCTION public.rows_of(above int) RETURNS TABLE (id int, notes text) ROWS 12 PARALLEL RESTRICTED LANGUAGE sql
+            BEGIN ATOMIC SELECT n.id, n.a FROM public.notes AS n WHERE n.id > above; SELECT 1, public.any_of('x', n.a)
             FROM public.notes AS n; END;
         """,
     ),
@@ -225,7 +225,7 @@ line" AS "x;y", "null" FROM public."a.b%$";
             CONSTRAINT s_key UNIQUE (s), CONSTRAINT s_check CHECK (s <> public.slug('X')));
         CREATE INDEX notes_s ON public.notes (public.slug(s));
         CREATE POLICY p ON public.notes FOR INSERT WITH CHECK (s IS NOT NULL);
-        CREATE TRIGGER t BEFORE UPDATE OF a, id ON public.notes FOR EACH ROW WHEN (new.s IS DISTINCT FROM old.s OR
+        CREATE TRIGGER t AFTER UPDATE OF a, id ON public.notes FOR EACH ROW WHEN (new.s IS DISTINCT FROM old.s OR
             pg_trigger_depth() = 0) EXECUTE FUNCTION public.stop();
         CREATE TRIGGER both_tables AFTER UPDATE ON public.notes REFERENCING OLD TABLE AS "Old" NEW TABLE AS fresh
             FOR EACH STATEMENT EXECUTE FUNCTION public.stop();

@@ -371,6 +371,22 @@ async def test_what_cannot_be_moved_is_refused_in_words(
     assert reason in refusal.value.happened
 
 
+async def test_a_foreign_table_is_refused_in_words(
+    source_server: SharedServer, source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    superuser = await connect_as_superuser(source_server.server, source_database.database)
+    try:
+        await superuser.execute(
+            "CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere;"
+            "CREATE FOREIGN TABLE public.documents (id int) SERVER far"
+        )
+    finally:
+        await superuser.close()
+    with pytest.raises(MigrationError) as refusal:
+        await planned(source_database, target_database)
+    assert "foreign table" in refusal.value.happened
+
+
 async def test_a_vector_index_that_was_built_otherwise_is_no_conflict_when_it_is_planned_again(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
