@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tekup_migrate.sitting import Opening
 
 ERROR, INTERRUPTED = 2, 130
+_SECRET_KINDS = ("password", "anon-key", "service-key")
 _VERIFY_CODES = {"passed": 0, "differs": 1, "unverified": 3}
 
 
@@ -84,7 +85,36 @@ def _parser() -> argparse.ArgumentParser:
     )
     back.add_argument("--unattended", action="store_true", help="ask nobody; loopback databases only")
     back.set_defaults(command=_roll_back)
+    _add_credentials(commands)
     return parser
+
+
+def _add_credentials(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    root = commands.add_parser(
+        "credentials",
+        help="the kept passwords and keys: list (never a value), import, replace, forget, check",
+        description="Without an action: list. A secret is read from the terminal or from standard input, never from"
+        " an argument. Where there is no keyring, the file sealed by a passphrase is used; in scripts its passphrase"
+        " is read from TEKUP_MIGRATE_PASSPHRASE.",
+    )
+    root.add_argument("--json", action="store_true", help="list as JSON")
+    root.set_defaults(command=_credentials, action="list")
+    actions = root.add_subparsers(title="actions", metavar="ACTION")
+    bring = actions.add_parser("import", help="take them from the apps' env files, after showing what goes where")
+    bring.add_argument("--yes", action="store_true", help="do not ask")
+    bring.set_defaults(action="import")
+    put = actions.add_parser("replace", help="keep a new one, asked for or read from standard input")
+    put.add_argument("project", metavar="PROJECT", help="its id in the plan")
+    put.add_argument("kind", choices=_SECRET_KINDS, help="which")
+    put.set_defaults(action="replace")
+    drop = actions.add_parser("forget", help="remove them from where they are kept")
+    drop.add_argument("project", metavar="PROJECT", help="its id in the plan")
+    drop.add_argument("kind", nargs="?", choices=_SECRET_KINDS, help="which (default: all of the project)")
+    drop.add_argument("--yes", action="store_true", help="do not ask")
+    drop.set_defaults(action="forget")
+    check = actions.add_parser("check", help="try every kept one; exit 0 good, 1 a wrong one, 3 could not tell")
+    check.add_argument("--json", action="store_true", help="as JSON")
+    check.set_defaults(action="check")
 
 
 def _add_rehearse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -206,6 +236,15 @@ def _verify(plan: Plan, options: argparse.Namespace) -> int:
     else:
         print("\n".join((f"{evidence.verdict.value}: {evidence.summary}", *evidence.facts)))
     return _VERIFY_CODES[evidence.verdict.value]
+
+
+def _credentials(plan: Plan, options: argparse.Namespace) -> int:
+    import asyncio
+
+    from tekup_migrate.credentials_command import Desk, carry_out
+
+    desk = Desk(plan=plan, state=_state(options), write=_say, write_json=_print_json, stdin=sys.stdin)
+    return asyncio.run(carry_out(desk, options))
 
 
 def _state(options: argparse.Namespace) -> Path:

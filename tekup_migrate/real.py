@@ -87,7 +87,7 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         folder=state,
         operator=operator,
         secrets=surroundings.secrets(operator),
-        memory=_ShortMemory(_given_urls(plan, state)),
+        memory=_ShortMemory(given_urls(plan, state)),
         gate=Gate(),
         listen=lambda event: None,
         environment=surroundings.environment,
@@ -104,7 +104,7 @@ def _could_not_tell(error: MigrationError) -> Evidence:
     return Evidence(verdict=Verdict.UNVERIFIED, summary=error.title, facts=(error.happened, error.remedy))
 
 
-def _given_urls(plan: Plan, state: Path) -> dict[str, bytes]:
+def given_urls(plan: Plan, state: Path) -> dict[str, bytes]:
     """Return the URLs, without passwords, that the operator gave in the latest run, as its notes."""
     journal = Journal.open_existing(state / plan.id / JOURNAL)
     if journal is None:

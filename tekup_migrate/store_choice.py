@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,22 +18,34 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 SEALED_FILE = "credentials.sealed"
+PASSPHRASE_VARIABLE = "TEKUP_MIGRATE_PASSPHRASE"  # noqa: S105 - a name, not a value
 _TRIES = 3
 
 
 async def choose_store(
-    operator: Operator, listen: Listener, state: Path, *, backend: Callable[[], KeyringBackend] | None = None
+    operator: Operator,
+    listen: Listener,
+    state: Path,
+    *,
+    backend: Callable[[], KeyringBackend] | None = None,
+    environment: Mapping[str, str] = os.environ,
 ) -> CredentialStore:
     """Return the keyring where it works; else a file sealed by a passphrase, or memory, as the operator says.
 
     What a run needs to take its env files back is sealed with a key from this store, so memory means that they
     can be taken back in this sitting only. ``backend`` is another way of finding the keyring than the usual one.
+    A passphrase in ``TEKUP_MIGRATE_PASSPHRASE`` chooses the sealed file without a question.
+
+    Raises:
+        CredentialStoreError: the passphrase in the environment is not the file's, or the file cannot be used.
     """
     opened = await open_store(choose=backend)
     if opened.trouble is None:
         return opened.store
     listen(Ran(kind="note", text=f"{opened.trouble.title}. {opened.trouble.happened}"))
     path = state / SEALED_FILE
+    if environment.get(PASSPHRASE_VARIABLE):
+        return await SealedFileStore.open(path, Secret(environment[PASSPHRASE_VARIABLE], kind="passphrase"))
     if not path.exists() and await operator.choose(_question(opened.trouble)) != "file":
         return MemoryStore()
     for _ in range(_TRIES):

@@ -1,8 +1,9 @@
-"""Phase kind ``cleanup``: late writes, documentation, commits, pushes, key rotation, decommission plan, report."""
+"""Phase kind ``cleanup``: late writes, documentation, commits, pushes, keys, decommission plan, report."""
 
 from __future__ import annotations
 
 from tekup_migrate.phases.documents import Decommission, WriteReport
+from tekup_migrate.phases.forgetting import ForgetSource
 from tekup_migrate.phases.publishing import Commit, Push
 from tekup_migrate.phases.readme import Readme
 from tekup_migrate.phases.rotation import Rotate
@@ -20,5 +21,6 @@ def cleanup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
         *(Push(plan, phase, app) for app in plan.apps),
         Rotate(plan, phase),
         Decommission(plan, phase),
+        ForgetSource(plan, phase),
         WriteReport(plan, phase),
     )
