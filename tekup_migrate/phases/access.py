@@ -6,9 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from tekup_migrate.connection_question import ConnectionRequest
 from tekup_migrate.errors import ConnectionFailedError, MigrationError
-from tekup_migrate.secret_source import PASSWORD, variable
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
@@ -67,6 +65,7 @@ async def agree(context: Context, project_id: str) -> asyncpg.Connection:
     """
     from tekup_migrate.errors import PasswordRefusedError
     from tekup_migrate.postgres.connection import connect
+    from tekup_migrate.secret_source import PASSWORD
 
     url, trouble = url_of(context, project_id), None
     password = await context.secrets.known(project_id, PASSWORD)
@@ -91,6 +90,7 @@ async def _ask(
     context: Context, project_id: str, text: str, password: Secret | None, trouble: MigrationError | None
 ) -> Reading | None:
     """Ask until what the operator gives can be connected to; None when it is not at hand now."""
+    from tekup_migrate.connection_question import ConnectionRequest
     from tekup_migrate.postgres.pasted import read_pasted
 
     project = context.project(project_id)
@@ -127,6 +127,8 @@ async def _ask(
 
 async def _keep(context: Context, project_id: str, url: ConnectionUrl, password: Secret) -> None:
     """Keep what connected for the later steps and sittings."""
+    from tekup_migrate.secret_source import PASSWORD
+
     if await context.secrets.known(project_id, PASSWORD) != password:
         await context.secrets.replace(project_id, PASSWORD, password)
     if url != url_of(context, project_id):
@@ -153,6 +155,8 @@ def _cannot_be(reading: Reading) -> ConnectionFailedError:
 
 
 def _unknown(context: Context, project_id: str) -> MigrationError:
+    from tekup_migrate.secret_source import PASSWORD, variable
+
     title = context.project(project_id).title
     return MigrationError(
         f"The password of {title} is not known",

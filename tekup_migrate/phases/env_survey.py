@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -132,6 +131,8 @@ async def _successor(
     formers: Sequence[FormerFile],
 ) -> Successor:
     """Return who knows the old project: by its ref and hosts, and by the values that the app had of it."""
+    import asyncio
+
     from tekup_migrate.credentials.keys import KeyKind
     from tekup_migrate.envfiles.successor import Successor, old_words
 
@@ -213,6 +214,8 @@ def _former_values(
 async def _elsewhere(
     app: App, successor: Successor, known: set[Path]
 ) -> tuple[tuple[FilePlaces, ...], tuple[PassedOver, ...]]:
+    import asyncio
+
     from tekup_migrate.envfiles.places import FilePlaces as Places
     from tekup_migrate.envfiles.search import PassedOver as Unsearched
     from tekup_migrate.envfiles.search import find_env_files, find_mentions, is_env_name

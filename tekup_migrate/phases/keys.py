@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tekup_migrate.credentials.keys import Slot, check_values, read_key
 from tekup_migrate.phases.access import url_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.plan import Phase, Plan
@@ -13,15 +12,27 @@ from tekup_migrate.steps import Context, Evidence, Remark, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.credentials.key_trial import KeyTrial
+    from tekup_migrate.credentials.keys import Slot
     from tekup_migrate.credentials.secret import Secret
 
-_SLOTS = {"anon_key": Slot.ANON, "service_key": Slot.SERVICE}
+_WORDS = {"anon_key": "anon key", "service_key": "service key"}
+"""What a plan calls a key in an env file, and what it is called everywhere else."""
 
 
-def needed_slots(plan: Plan) -> tuple[Slot, ...]:
-    """Return the target's keys that the plan's env files ask for."""
+def needs_keys(plan: Plan) -> bool:
+    """Whether the plan's env files ask for any of the target's keys."""
+    return bool(_needed(plan))
+
+
+def _needed(plan: Plan) -> tuple[str, ...]:
     wanted = {value for app in plan.apps.values() for file in app.env_files for value in file.rewrite.values()}
-    return tuple(slot for value, slot in _SLOTS.items() if value in wanted)
+    return tuple(kind for word, kind in _WORDS.items() if word in wanted)
+
+
+def _slots(context: Context) -> tuple[Slot, ...]:
+    from tekup_migrate.credentials.keys import Slot
+
+    return tuple(Slot(kind) for kind in _needed(context.plan))
 
 
 class CheckKeys(Observation):
@@ -39,7 +50,7 @@ class CheckKeys(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the keys, where they are tried, and the files."""
-        slots = " and ".join(needed_slots(context.plan))
+        slots = " and ".join(_needed(context.plan))
         return (
             f"The {slots}: whose they are, their role and expiry; each is tried once at"
             f" {context.api_address(self.project)}",
@@ -55,7 +66,7 @@ class CheckKeys(Observation):
         """Get the keys; one that the project refuses is asked for again."""
         from tekup_migrate.credentials.key_trial import Tried
 
-        for slot in needed_slots(context.plan):
+        for slot in _slots(context):
             while (trial := await self._tried(context, slot)).tried is Tried.REFUSED:
                 context.secrets.doubt(self.project, slot, f"The {slot} is not valid: {trial.said}.")
 
@@ -63,7 +74,7 @@ class CheckKeys(Observation):
         """Try every key, and read every env file."""
         from tekup_migrate.credentials.key_trial import Tried
 
-        slots = needed_slots(context.plan)
+        slots = _slots(context)
         trials = {slot: await self._tried(context, slot) for slot in slots}
         keys = {slot: await context.secrets.key(self.project, slot) for slot in slots}
         facts = [f"{slot}: {told(keys[slot])}; {trial.said}" for slot, trial in trials.items()]
@@ -89,6 +100,8 @@ class CheckKeys(Observation):
 
 def told(key: Secret) -> str:
     """Return what a key says about itself, fit for painting."""
+    from tekup_migrate.credentials.keys import read_key
+
     reading = read_key(key)
     parts = [key.mask, str(reading.kind)]
     parts += [f"of {reading.ref}"] if reading.ref else []
@@ -104,11 +117,14 @@ def key_remarks(values: Mapping[str, str | None], ref: str, where: str) -> tuple
         ref: the project that the file is for.
         where: how to name the file.
     """
+    from tekup_migrate.credentials.keys import check_values
+
     return tuple(Remark(f"{where}: {found.message}", warning=True) for found in check_values(values, ref))
 
 
 def _found_now(context: Context) -> tuple[str, ...]:
     """Return what is wrong with the keys that the apps' env files hold now, whichever project they are for."""
+    from tekup_migrate.credentials.keys import check_values
     from tekup_migrate.envfiles.errors import EnvFileError
     from tekup_migrate.envfiles.rewrite import read_bytes, read_values, real_path
 

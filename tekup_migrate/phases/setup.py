@@ -8,7 +8,7 @@ from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.connecting import Connect
-from tekup_migrate.phases.keys import CheckKeys, needed_slots
+from tekup_migrate.phases.keys import CheckKeys, needs_keys
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, Phase, Plan
@@ -35,7 +35,7 @@ def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
     """Return the steps of a setup phase: per project connect and back up, per app branch."""
     return (
         *(Connect(plan, phase, project) for project in plan.projects),
-        *((CheckKeys(plan, phase),) if needed_slots(plan) else ()),
+        *((CheckKeys(plan, phase),) if needs_keys(plan) else ()),
         *(Inventory(plan, phase, project) for project in plan.projects),
         *(step(plan, phase, project) for project in plan.projects for step in (BackUp, Drill)),
         *(Branch(plan, phase, app) for app in plan.apps),
