@@ -10,7 +10,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import NoReturn
@@ -122,19 +122,17 @@ class Journal:
         Raises:
             JournalError: it cannot be written, is damaged, or comes from a newer version.
         """
-        with _clear_errors(path):
+        with _clear_errors(path), ExitStack() as unless_open:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-            try:
-                version = _check(path, connection)
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA foreign_keys = ON")
-                if version == 0:
-                    connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-            except BaseException:
-                connection.close()
-                raise
+            unless_open.callback(connection.close)
+            version = _check(path, connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            if version == 0:
+                connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+            unless_open.pop_all()
             return cls(path, connection)
 
     @classmethod
@@ -144,15 +142,13 @@ class Journal:
         Raises:
             JournalError: it cannot be read, is damaged, or comes from a newer version.
         """
-        with _clear_errors(path):
+        with _clear_errors(path), ExitStack() as unless_open:
             if not path.exists():
                 return None
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
-            try:
-                _check(path, connection)
-            except BaseException:
-                connection.close()
-                raise
+            unless_open.callback(connection.close)
+            _check(path, connection)
+            unless_open.pop_all()
             return cls(path, connection)
 
     def close(self) -> None:

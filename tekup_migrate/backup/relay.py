@@ -22,7 +22,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 from tekup_migrate.errors import ConnectionFailedError
@@ -152,7 +152,8 @@ async def open_verified(
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(_CONNECT_SECONDS):
         raw = await _connected(host, port)
-        try:
+        with ExitStack() as unless_open:
+            unless_open.callback(raw.close)
             await loop.sock_sendall(raw, struct.pack("!II", 8, _SSL_REQUEST))
             # One byte and no more: what follows before the handshake could be injected by a man in the middle.
             if await loop.sock_recv(raw, 1) != b"S":
@@ -160,9 +161,7 @@ async def open_verified(
             reader = asyncio.StreamReader(limit=_PIECE)
             protocol = asyncio.StreamReaderProtocol(reader)
             transport, _ = await loop.create_connection(lambda: protocol, sock=raw, ssl=context, server_hostname=host)
-        except BaseException:
-            raw.close()
-            raise
+            unless_open.pop_all()
     return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
@@ -170,18 +169,16 @@ async def _connected(host: str, port: int) -> socket.socket:
     loop = asyncio.get_running_loop()
     last: OSError = OSError(f"{host} has no address")
     for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        raw = socket.socket(family, kind, protocol)
-        raw.setblocking(False)
-        try:
-            await loop.sock_connect(raw, address)
-        except OSError as error:
-            raw.close()
-            last = error
-        except BaseException:
-            raw.close()
-            raise
-        else:
+        with ExitStack() as unless_connected:
+            raw = unless_connected.enter_context(socket.socket(family, kind, protocol))
+            raw.setblocking(False)
+            try:
+                await loop.sock_connect(raw, address)
+            except OSError as error:
+                last = error
+                continue
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            unless_connected.pop_all()
             return raw
     raise last
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from tekup_migrate.credentials.secret import Secret
@@ -100,13 +100,13 @@ class Side:
 
     async def _fix_moment(self) -> Snapshot:
         await self._free.acquire()
-        try:
+        with ExitStack() as unless_fixed:
+            unless_fixed.callback(self._free.release)
             keeper = await self._take()
             await keeper.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            return Snapshot(keeper, await keeper.fetchval("SELECT pg_catalog.pg_export_snapshot()"))
-        except BaseException:
-            self._free.release()
-            raise
+            snapshot = Snapshot(keeper, await keeper.fetchval("SELECT pg_catalog.pg_export_snapshot()"))
+            unless_fixed.pop_all()
+        return snapshot
 
     async def _take(self) -> asyncpg.Connection:
         while self._idle:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,12 +44,11 @@ async def rehearsal_directory(path: Path | None = None, *, keep: bool = False) -
     """
     account = server_account()
     made = _make(path, account)
-    try:
+    with ExitStack() as unless_watched:
+        unless_watched.callback(remove_tree, made)
         _require_reachable(made, account)
         watchdog = Watchdog.start(made, keep=keep)
-    except BaseException:
-        await asyncio.to_thread(remove_tree, made)
-        raise
+        unless_watched.pop_all()
     try:
         yield RehearsalDirectory(path=made, account=account)
     finally:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from tekup_migrate.events import Event
 from tekup_migrate.plan import read_plan
+from tekup_migrate.postgres.activity import watch_writes
 from tekup_migrate.rehearsal.opening import rehearsal_opening
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
@@ -49,11 +51,21 @@ class Stage:
         return await Rollback.of(self.sitting.runner).run(to)
 
 
+@pytest.fixture(scope="module")
+def patches() -> Iterator[pytest.MonkeyPatch]:
+    """Patches that last as long as the shared stage."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage() -> AsyncIterator[Stage]:
+async def stage(patches: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     """The library's rehearsal; every test leaves it rolled back to the start."""
     operator = ScriptedOperator()
     events: list[Event] = []
+    # Nobody writes to this source: that it is quiet need not be watched for as long each time.
+    assert watch_writes.__kwdefaults__ is not None
+    patches.setitem(watch_writes.__kwdefaults__, "seconds", 0.2)
     opening = rehearsal_opening(read_plan(LIBRARY), LIBRARY.with_suffix(""), rows=40)
     async with opening(operator, events.append) as sitting:
         yield Stage(sitting, operator, await picture(sitting), events)
