@@ -143,7 +143,9 @@ class Journal:
             JournalError: it cannot be read, is damaged, or comes from a newer version.
         """
         with _clear_errors(path), ExitStack() as unless_open:
-            if not path.exists():
+            try:
+                path.stat()
+            except FileNotFoundError:
                 return None
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
             unless_open.callback(connection.close)
@@ -328,7 +330,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> int:
             unchanged="The journal was not written to, and no step was run.",
             remedy="Use the newer tekup-migrate, or start elsewhere with --state DIR.",
         )
-    check = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    check = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if check != "ok":
         _refuse_damaged(path, str(check))
     return version
@@ -348,7 +350,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
 
 def _refuse_unwritable(path: Path, reason: str) -> NoReturn:
     raise JournalError(
-        "The journal cannot be written",
+        "The journal cannot be used",
         happened=f"{path}: {reason}.",
         unchanged="No further step was run.",
         remedy="Make the directory writable and make room on its disk, or name another with --state DIR.",

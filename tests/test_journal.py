@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,27 @@ def test_a_journal_with_a_damaged_page_is_refused(tmp_path: Path) -> None:
         Journal.open(path)
 
 
+def test_a_journal_whose_index_lost_a_step_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    journal = Journal.open(path)
+    run = journal.begin(plan="p", plan_text="", rehearsal=False)
+    journal.close()
+    # An entry that the index does not know: the step would count as not done, although every page is sound.
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        kept = connection.execute("SELECT * FROM sqlite_schema WHERE name = 'entry_by_step'").fetchone()
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'entry_by_step'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO entry VALUES (1, ?, 's', 'verified', 0, 0, '', '', '', '')", (run.id,))
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", kept)
+    before = path.read_bytes()
+    for look in (Journal.open, Journal.open_existing):
+        with pytest.raises(JournalError, match="damaged"):
+            look(path)
+    assert path.read_bytes() == before
+
+
 def test_a_journal_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "j"
     assert Journal.open_existing(path) is None
@@ -128,5 +150,6 @@ def test_a_journal_can_be_read_while_it_is_written(tmp_path: Path) -> None:
 
 def test_a_state_directory_that_is_a_file_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(JournalError, match="cannot be written"):
-        Journal.open(tmp_path / "file" / "j")
+    for look in (Journal.open, Journal.open_existing):
+        with pytest.raises(JournalError, match="cannot be used"):
+            look(tmp_path / "file" / "j")

@@ -75,7 +75,7 @@ def test_a_plan_without_a_sample_world_cannot_be_rehearsed() -> None:
 def test_a_state_directory_that_cannot_be_written(tmp_path: Path) -> None:
     _, plan = loopback_plan(tmp_path)
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    for arguments in (("run", "--unattended"), ("report",)):
+    for arguments in (("run", "--unattended"), ("report",), ("status",)):
         ended = tekup_migrate("--plan", plan, "--state", tmp_path / "file" / "state", *arguments)
         assert_refused(ended, tmp_path / "file")
     assert (tmp_path / "file").read_text(encoding="utf-8") == "in the way"
