@@ -167,16 +167,3 @@ async def test_tables_copied_in_one_snapshot_belong_together(sides: Pair) -> Non
         await sides.on_source("INSERT INTO parents VALUES (2); INSERT INTO children VALUES (2, 2)")
         assert (await sides.reconcile("children")).tally.sent.rows == 1
     assert (await sides.reconcile("parents")).tally.sent.rows == 1
-
-
-async def test_a_fifty_megabyte_value_passes(sides: Pair) -> None:
-    await sides.on_both("CREATE TABLE files (id int PRIMARY KEY, content bytea)")
-    await sides.on_both("ALTER TABLE files ALTER content SET STORAGE EXTERNAL")
-    await sides.on_source(
-        "INSERT INTO files SELECT n, decode(repeat(md5(n::text), 10), 'hex') FROM generate_series(1, 100) AS n"
-    )
-    await sides.on_source("UPDATE files SET content = decode(repeat(md5('x'), 3200000), 'hex') WHERE id = 50")
-    outcome = await sides.reconcile("files")
-    assert outcome.verdict is Verdict.PASSED
-    assert outcome.tally.sent.bytes > 50_000_000
-    assert (await sides.verify("files")).verdict is Verdict.PASSED
