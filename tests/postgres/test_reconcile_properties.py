@@ -45,9 +45,37 @@ VALUES: dict[str, st.SearchStrategy[str]] = {
     "mood[]": st.lists(st.sampled_from(["calm", "keen"]), max_size=3).map(lambda v: "{" + ",".join(v) + "}"),
     "inet": st.ip_addresses().map(str),
     "int4range": st.integers(-9, 9).map(lambda v: f"[{v},{v + 3})"),
+    "real": st.floats(width=32).map(lambda v: "NaN" if math.isnan(v) else repr(v)),
+    "numeric(12,3)": st.decimals(-(10**8), 10**8, places=3).map(str),
+    "char(6)": _text.map(lambda t: t[:6]),
+    "tstzrange": st.tuples(st.datetimes(), st.booleans()).map(lambda v: f"{'[' if v[1] else '('}{v[0].isoformat()},)"),
+    "score": st.integers(1, 99).map(str),
+    "shape": st.tuples(st.integers(-9, 9), st.sampled_from(["calm", "keen"])).map(lambda v: f"({v[0]},{v[1]})"),
+    "shape[]": st.lists(st.integers(-9, 9), max_size=2).map(lambda v: "{" + ",".join(f'"({n},calm)"' for n in v) + "}"),
+    "extensions.halfvec(3)": st.lists(st.integers(-9, 9), min_size=3, max_size=3).map(str),
     "extensions.vector(3)": st.lists(_component, min_size=3, max_size=3).map(lambda v: f"[{','.join(v)}]"),
 }
-KEYS = ("integer", "bigint", "uuid", "text", "timestamptz", "bytea", "numeric", "inet")
+KEYS = (
+    "integer",
+    "bigint",
+    "uuid",
+    "text",
+    "timestamptz",
+    "bytea",
+    "numeric",
+    "inet",
+    "mood",
+    "char(6)",
+    "real",
+    "score",
+)
+
+EXTRAS = (
+    "twice int GENERATED ALWAYS AS (7 * 2) STORED",
+    "number bigint GENERATED ALWAYS AS IDENTITY",
+    "gone int DEFAULT 5",
+)
+"""Columns that no row names: computed, counted on each side for itself, or dropped again on one side."""
 
 Row = tuple[str | None, ...]
 
@@ -58,6 +86,8 @@ class Case:
 
     types: tuple[str, ...]
     key: int
+    unique: str
+    extras: tuple[str, ...]
     source: tuple[Row, ...]
     target: tuple[Row, ...]
 
@@ -72,6 +102,8 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         types,
         len(keys),
+        draw(st.sampled_from(["PRIMARY KEY ({})", "UNIQUE ({})", "UNIQUE ({}) DEFERRABLE INITIALLY DEFERRED"])),
+        tuple(draw(st.lists(st.sampled_from(EXTRAS), unique=True))),
         tuple(common + draw(st.lists(row, max_size=8))),
         tuple(draw(st.lists(st.sampled_from(common), max_size=25)) + draw(st.lists(row, max_size=8)))
         if common
@@ -80,14 +112,28 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _statements(table: str, case: Case, rows: tuple[Row, ...]) -> str:
-    names = [f'c{place} "' for place in range(len(case.types))]
-    columns = [f"{quote_ident(name)} {t}" for name, t in zip(names, case.types, strict=True)]
+    names = [quote_ident(f'c{place} "') for place in range(len(case.types))]
+    columns = list(case.extras)
+    for place, (name, t) in enumerate(zip(names, case.types, strict=True)):
+        columns.append(f"{name} {t}" + (" NOT NULL" if place < case.key else ""))
     if case.key:
-        columns.append(f"PRIMARY KEY ({', '.join(quote_ident(name) for name in names[: case.key])})")
+        columns.append(case.unique.format(", ".join(names[: case.key])))
     made = [f"CREATE TABLE {table} ({', '.join(columns)})"]
+    if any(extra.startswith("gone") for extra in case.extras):
+        made.append(f"ALTER TABLE {table} DROP gone")
+    keys = set[Row]()
     for row in rows:
+        if case.key and row[: case.key] in keys:
+            continue
+        keys.add(row[: case.key])
         values = ["NULL" if v is None else f"{quote_literal(v)}::{t}" for v, t in zip(row, case.types, strict=True)]
-        made.append(f"INSERT INTO {table} VALUES ({', '.join(values)}) ON CONFLICT DO NOTHING")
+        # Keys that are written otherwise and yet equal are left out, too; a deferred constraint cannot say so itself.
+        pairs = zip(names[: case.key], values, strict=False)
+        taken = " AND ".join(f"{name} = {value}" for name, value in pairs) or "false"
+        made.append(
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} "
+            f"WHERE NOT EXISTS (SELECT FROM {table} WHERE {taken})"
+        )
     return ";\n".join(made)
 
 
@@ -96,7 +142,11 @@ async def moods(sides: Pair, monkeypatch: pytest.MonkeyPatch) -> Pair:
     # Chunks of about three rows, so that few rows make many.
     monkeypatch.setattr(chunks, "_GRAIN_BYTES", 2500)
     monkeypatch.setattr(chunks, "_FIRST_CHUNK_BYTES", 2500)
-    enum = "CREATE TYPE mood AS ENUM ('calm', 'keen', 'a ''b\" c');"
+    enum = """
+        CREATE TYPE mood AS ENUM ('calm', 'keen', 'a ''b" c');
+        CREATE TYPE shape AS (sides int, mood mood);
+        CREATE DOMAIN score AS int CHECK (VALUE > 0);
+    """
     await sides.on_source(enum)
     await sides.on_target("CREATE TYPE unrelated AS ENUM ();" + enum)
     return sides
