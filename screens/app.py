@@ -34,6 +34,7 @@ from screens.phase import PhaseScreen
 from screens.signals import on_end_signals
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
+from screens.widgets.revealed import Revealed
 from screens.wording import one_line
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
@@ -89,6 +90,12 @@ class WizardApp(App[int]):
         self._asking = 0
         self._painted: object = None
         self._step_seen: object = None
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """Return the screen as SVG, with nothing revealed in it and every held secret masked."""
+        for revealed in self.screen.query(Revealed):
+            revealed.hide()
+        return self.desk.conductor.redact(super().export_screenshot(title=title, simplify=simplify))
 
     # The run's life ------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
+from screens.dialogs.accept import AcceptDialog
 from screens.dialogs.ask_secret import SecretDialog
 from screens.dialogs.attest import AttestDialog
 from screens.dialogs.choose import ChooseDialog
@@ -48,7 +49,8 @@ class WizardOperator:
 
     async def confirm(self, step: Step, preview: Preview) -> Reply:
         """Show exactly what the step will do, and let it go ahead, skip it, or decline."""
-        return await self._asker.ask(ConfirmDialog(step, preview, opening_key=self._asker.opening_key))
+        dialog = AcceptDialog if preview.parts else ConfirmDialog
+        return await self._asker.ask(dialog(step, preview, opening_key=self._asker.opening_key))
 
     async def choose(self, question: Question) -> str:
         """Return the id of the chosen option.

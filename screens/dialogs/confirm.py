@@ -14,9 +14,10 @@ from screens import marks
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
 from screens.widgets.choice import Choice
-from screens.widgets.preview_view import painted
+from screens.widgets.diff_view import DiffView
+from screens.widgets.preview_view import blocks
 from screens.wording import one_line, plain
-from tekup_migrate.steps import Answer, Danger, Preview, Reply, Step
+from tekup_migrate.steps import Answer, Danger, FileChange, Preview, Reply, Step
 
 _TAKEN_LETTERS = frozenset("S")
 _LAST_RESORT = "XZW"
@@ -40,9 +41,10 @@ class ConfirmDialog(Dialog[Reply]):
     def __init__(self, step: Step, preview: Preview, *, opening_key: str = "") -> None:
         self._destructive = step.danger is Danger.DESTRUCTIVE
         self._key = capital_letter(preview.verb, opening_key) if self._destructive else "y"
-        self._preview = preview
+        self.preview = preview
         note = f"{step.danger.value} · {marks.UNDOS[step.undo.value]}"
         super().__init__(title=one_line(preview.title), note=note, kind=step.danger.value)
+        self.set_class(any(isinstance(action, FileChange) for action in preview.actions), "-diff")
         self.why = step.why
         held = f"Shift and {self._key.lower()}" if self._destructive else self._key
         self.keys = (
@@ -58,18 +60,23 @@ class ConfirmDialog(Dialog[Reply]):
 
     def compose_above(self) -> ComposeResult:
         """Name the target."""
-        yield Static(Content.assemble(("Target  ", "dim"), (plain(self._preview.target), "bold")), id="target")
+        yield Static(Content.assemble(("Target  ", "dim"), (plain(self.preview.target), "bold")), id="target")
 
     def compose_body(self) -> ComposeResult:
         """Show the preview, exactly."""
-        yield Static(painted(self._preview))
+        for block in blocks(self.preview):
+            yield self.file_view(block) if isinstance(block, FileChange) else Static(block, classes="block")
+
+    def file_view(self, change: FileChange) -> DiffView:
+        """Return what shows the change of one file."""
+        return DiffView(change)
 
     def compose_below(self) -> ComposeResult:
         """Say how it is taken back, and ask for the target's name where rows would be lost."""
-        undo = Content.assemble(("Undo    ", "dim"), plain(self._preview.undo))
+        undo = Content.assemble(("Undo    ", "dim"), plain(self.preview.undo))
         yield Static(undo, id="undo", classes="line")
-        if self._preview.typed_name:
-            name = one_line(self._preview.typed_name)
+        if self.preview.typed_name:
+            name = one_line(self.preview.typed_name)
             prompt = "Rows that exist nowhere else would be lost. Tab, then type the name "
             yield Static(Content.assemble(prompt, (name, "bold")), classes="line")
             yield Input(id="typed-name")
@@ -77,7 +84,7 @@ class ConfirmDialog(Dialog[Reply]):
 
     def choices(self) -> Iterable[Widget]:
         """Return Cancel, the verb, and skipping."""
-        verb = one_line(self._preview.verb)
+        verb = one_line(self.preview.verb)
         yield Choice("cancel", "", "Cancel")
         yield Choice("proceed", self._key, verb, focusable=not self._destructive, danger=self._destructive)
         yield Choice("skip", "s", "Skip, with a reason")
@@ -117,17 +124,21 @@ class ConfirmDialog(Dialog[Reply]):
         if reason := self._why_not():
             self._hint(reason)
         else:
-            self.dismiss(Reply(Answer.PROCEED))
+            self.dismiss(self.agreed())
+
+    def agreed(self) -> Reply:
+        """Return the answer that lets the step go ahead."""
+        return Reply(Answer.PROCEED)
 
     def _skip(self) -> None:
-        self.app.push_screen(ReasonDialog(one_line(self._preview.title)), self._skip_because)
+        self.app.push_screen(ReasonDialog(one_line(self.preview.title)), self._skip_because)
 
     def _skip_because(self, reason: str | None) -> None:
         if reason:
             self.dismiss(Reply(Answer.SKIP, reason))
 
     def _why_not(self) -> str:
-        wanted = self._preview.typed_name
+        wanted = self.preview.typed_name
         if wanted and self.query_one("#typed-name", Input).value != wanted:
             return f"Type the name {one_line(wanted)} first: Tab, the name, Enter."
         return ""

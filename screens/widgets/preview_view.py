@@ -5,9 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 
 from screens.wording import one_line, plain
-from tekup_migrate.steps import Action, Command, DiffLine, FileChange, Manual, Preview, Remark, Sql
+from tekup_migrate.steps import Command, FileChange, Manual, Preview, Remark, Sql
 
-_DIFF_STYLES = {"-": "$text-error", "+": "$text-success"}
 _SHELL_SAFE = frozenset("-_./:=@%+,")
 
 
@@ -19,26 +18,25 @@ def destroyed(preview: Preview) -> Content:
     return Content("\n").join([Content.styled("Will be gone:", "bold $text-error"), *lines])
 
 
-def painted(preview: Preview) -> Content:
-    """Return everything that the step will do: destroying lines, warnings, then the actions in order."""
+def blocks(preview: Preview) -> list[Content | FileChange]:
+    """Return everything that the step will do, to be painted one below the other: what is gone, warnings, the rest.
+
+    A file's change is returned as it is: how it is laid out depends on the room there is.
+    """
     warnings = [a for a in preview.actions if isinstance(a, Remark) and a.warning]
     others = [a for a in preview.actions if not (isinstance(a, Remark) and a.warning)]
-    blocks = [destroyed(preview)] if preview.destroys else []
-    blocks += [_block(action) for action in (*warnings, *others)]
-    if not blocks:
-        blocks = [Content.styled("It runs nothing and changes no file by itself.", "dim")]
-    return Content("\n\n").join(blocks)
+    found: list[Content | FileChange] = [destroyed(preview)] if preview.destroys else []
+    found += [action if isinstance(action, FileChange) else _block(action) for action in (*warnings, *others)]
+    return found or [Content.styled("It runs nothing and changes no file by itself.", "dim")]
 
 
-def _block(action: Action) -> Content:
+def _block(action: Sql | Command | Manual | Remark) -> Content:
     match action:
         case Sql(statement, where):
             return Content.assemble((f"SQL in {one_line(where)}\n", "dim"), _indented(statement))
         case Command(argv, cwd):
             line = " ".join(_quoted(part) for part in argv)
             return Content.assemble((f"command in {one_line(cwd)}\n", "dim"), _indented(f"$ {line}"))
-        case FileChange(path, lines):
-            return Content("\n").join([Content.styled(one_line(path), "bold"), *_diff(lines)])
         case Manual(instruction, address):
             place = Content.styled(one_line(address), "$text-accent underline")
             gap = "\n  " if address else ""
@@ -57,14 +55,3 @@ def _quoted(part: str) -> str:
     if shown and all(letter.isalnum() or letter in _SHELL_SAFE for letter in shown):
         return shown
     return "'" + shown.replace("'", "'\\''") + "'"
-
-
-def _diff(lines: tuple[DiffLine, ...]) -> list[Content]:
-    numbers = [max(line.old_number, line.new_number) for line in lines]
-    cells = len(str(max(numbers, default=1)))
-    painted_lines = []
-    for line in lines:
-        number = (line.new_number if line.kind == "+" else line.old_number) or ""
-        style = _DIFF_STYLES.get(line.kind, "")
-        painted_lines.append(Content.styled(f"  {line.kind} {number:>{cells}}   {plain(line.text)}", style))
-    return painted_lines

@@ -66,10 +66,16 @@ async def test_the_preview_is_painted_exactly(tmp_path: Path, size: tuple[int, i
         await wizard.pilot.press("pagedown", "pagedown")
         await wizard.pilot.pause(0.1)
         text += shown(wizard.pilot)
+        beside = [line for line in text.splitlines() if "old-ref.example" in line and "new-ref.example" in line]
+        order = [text.find(part) for part in ("# OLD (north)", "https://old-ref", "https://new-ref", "OPENAI_API_KEY")]
+        assert order == sorted(order)
+        assert bool(beside) == (size == SIZES[0]), "side by side where there is room"
         for part in (
-            "- 4   SUPABASE_URL=https://old-ref.example.com",
-            "+ 4   SUPABASE_URL=https://new-ref.example.com",
-            "    5   OPENAI_API_KEY=unchanged",
+            "- 4  " if beside else "- 4   SUPABASE_URL=https://old-ref.example.com",
+            "+ 4  " if beside else "+ 4   SUPABASE_URL=https://new-ref.example.com",
+            "SUPABASE_URL=https://old-ref.example.com",
+            "SUPABASE_URL=https://new-ref.example.com",
+            " 5  OPENAI_API_KEY=unchanged" if beside else " 5   OPENAI_API_KEY=unchanged",
             'ADD COLUMN "[/]" text',
             "$ pnpm run 'build it'",
             "command in ~/notes/apps/api",
