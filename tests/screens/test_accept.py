@@ -111,17 +111,20 @@ async def test_a_choice_is_made_for_a_whole_file_where_it_can_be(tmp_path: Path)
 async def test_a_value_is_shown_only_while_its_key_is_held(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(revealed, "HELD_SECONDS", 0.8)
     async with asked(tmp_path, size) as (pilot, _):
         await pilot.press("r")
         await until(pilot, lambda: "has no value" in shown(pilot))
         await pilot.press("down")
         for key, value, other in (("r", NEW, OLD), ("R", OLD, NEW)):
+            monkeypatch.setattr(revealed, "HELD_SECONDS", 60.0)
             await pilot.press(key)
             await until(pilot, lambda value=value: _whole(value, pilot))
             assert not _whole(other, pilot)
             assert "[ Cancel ]" in shown(pilot)
+            monkeypatch.setattr(revealed, "HELD_SECONDS", 0.05)
+            await pilot.press(key)
             await until(pilot, lambda value=value: not _whole(value, pilot))
+        monkeypatch.setattr(revealed, "HELD_SECONDS", 60.0)
         await pilot.press("r", "down")
         await pilot.pause(0.05)
         assert not _whole(NEW, pilot)

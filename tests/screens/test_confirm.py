@@ -48,6 +48,7 @@ async def asked(
     async with scenery.app().run_test(size=size) as pilot:
         await started(pilot)
         await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmDialog))
+        await until(pilot, lambda: pilot.app.screen.query("#choice-proceed"))
         if ready:
             await heard(pilot)
         yield Asked(pilot, step, scenery)
