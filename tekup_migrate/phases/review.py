@@ -60,19 +60,12 @@ async def _change_one(context: Context, app: str, plan: TransplantPlan, look: Lo
         return f"{item.key}: as found"
     if not _take(context, app, item, chosen, plan):
         return ""
-    lost = _tables_lost(await look())
+    lost = (await look()).lost
     if lost:
         # A table that the plan moves cannot be without what it is made of.
         undecide(context, app, item.key)
-        return f"{item.key} cannot stay behind: {lost}"
+        return f"{item.key} cannot stay behind: {'; '.join(lost)}"
     return f"{item.key}: changed"
-
-
-def _tables_lost(plan: TransplantPlan) -> str:
-    from tekup_migrate.postgres.comparison import Disposition, Tie
-
-    stays = plan.comparison.with_disposition(Disposition.STAYS)
-    return "; ".join(f"{item.key}: {item.reason}" for item in stays if item.tie is Tie.MOVED)
 
 
 async def _pick(context: Context, items: Sequence[Item]) -> Item | None:

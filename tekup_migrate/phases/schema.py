@@ -75,9 +75,10 @@ class Compare(Observation):
 
         found = await transplant_of(context, self.app)
         counts = {each: sum(item.disposition is each for item in found.items) for each in Disposition}
+        told = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)
         return Evidence(
-            verdict=Verdict.DIFFERS if found.conflicts else Verdict.PASSED,
-            summary=", ".join(f"{count} {each.value}" for each, count in counts.items() if count),
+            verdict=Verdict.DIFFERS if found.conflicts or found.lost else Verdict.PASSED,
+            summary=f"cannot be moved: {'; '.join(found.lost)}" if found.lost else told,
             facts=(*(_line(item) for item in found.items), *found.remarks),
         )
 

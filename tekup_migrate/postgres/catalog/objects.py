@@ -35,6 +35,10 @@ class Kind(StrEnum):
     POLICY = "policy"
     STATISTICS = "statistics object"
     PUBLICATION = "publication"
+    COLLATION = "collation"
+    DICTIONARY = "text search dictionary"
+    CONFIGURATION = "text search configuration"
+    AGGREGATE = "aggregate"
     DEFAULT_PRIVILEGES = "default privileges"
     OTHER = "other object"
 
@@ -42,6 +46,8 @@ class Kind(StrEnum):
 RELATIONS = frozenset(
     {Kind.TABLE, Kind.PARTITIONED_TABLE, Kind.FOREIGN_TABLE, Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.SEQUENCE}
 )
+CALLED = frozenset({Kind.FUNCTION, Kind.AGGREGATE})
+"""What has arguments, and is called in expressions."""
 TYPES = frozenset({Kind.ENUM, Kind.DOMAIN, Kind.COMPOSITE, Kind.RANGE})
 
 
@@ -64,7 +70,7 @@ class ObjectKey(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         place = ".".join(part for part in (self.schema, self.parent) if part)
-        arguments = f"({self.arguments})" if self.kind is Kind.FUNCTION else ""
+        arguments = f"({self.arguments})" if self.kind in CALLED else ""
         if self.parent:
             return f"{self.kind.value} {self.name} on {place}"
         return f"{self.kind.value} {place}.{self.name}{arguments}" if place else f"{self.kind.value} {self.name}"
@@ -255,6 +261,17 @@ class Function(CatalogObject):
     returns_rows: bool
     argument_types: tuple[str, ...]
     procedure: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainObject(CatalogObject):
+    """Something that is written as a name and options: ``definition`` follows the name.
+
+    ``changes`` follow ``ALTER`` and the name, each in a statement of its own.
+    """
+
+    definition: str
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

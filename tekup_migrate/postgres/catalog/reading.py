@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from tekup_migrate.postgres.catalog import attachments, definitions, relations
+from tekup_migrate.postgres.catalog import attachments, definitions, plain, relations
 from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges, read_default_privileges
 from tekup_migrate.postgres.catalog.dependencies import read_dependencies, read_extension_members
 from tekup_migrate.postgres.catalog.objects import (
+    CALLED,
     RELATIONS,
     TYPES,
     CatalogObject,
@@ -109,14 +110,14 @@ class Catalog:
         return {key: tuple(items) for key, items in found.items()}
 
     def functions_named(self, schema: str, name: str) -> tuple[ObjectKey, ...]:
-        """Return the keys of every function of that name, whatever its arguments."""
+        """Return the keys of every function and aggregate of that name, whatever its arguments."""
         return self._functions.get((schema, name), ())
 
     @cached_property
     def _functions(self) -> dict[tuple[str, str], tuple[ObjectKey, ...]]:
         found: dict[tuple[str, str], tuple[ObjectKey, ...]] = {}
         for key in self.objects:
-            if key.kind is Kind.FUNCTION:
+            if key.kind in CALLED:
                 found[key.schema, key.name] = (*found.get((key.schema, key.name), ()), key)
         return found
 
@@ -133,6 +134,7 @@ _READERS = (
     definitions.read_composites,
     definitions.read_ranges,
     definitions.read_functions,
+    plain.read_plain,
     relations.read_tables,
     relations.read_views,
     relations.read_sequences,

@@ -32,7 +32,10 @@ from tekup_migrate.postgres.ddl.rendering import Identities, definition, stateme
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.sql_text.rewriting import leftovers
 
-_KNOWN_BY_NAME = frozenset({Kind.SCHEMA, Kind.EXTENSION, Kind.PUBLICATION, Kind.DEFAULT_PRIVILEGES, Kind.OTHER})
+_KNOWN_BY_NAME = frozenset(
+    {Kind.SCHEMA, Kind.EXTENSION, Kind.PUBLICATION, Kind.DEFAULT_PRIVILEGES, Kind.OTHER,
+     Kind.COLLATION, Kind.DICTIONARY, Kind.CONFIGURATION, Kind.AGGREGATE}
+)  # fmt: skip
 _IN_A_SCHEMA = TYPES | {Kind.FUNCTION, Kind.VIEW, Kind.MATERIALIZED_VIEW}
 
 

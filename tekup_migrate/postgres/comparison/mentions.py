@@ -17,7 +17,14 @@ def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
     found: set[ObjectKey] = set()
     for role, schema, name in _names(function.body, depth=0):
         found |= _resolve(role, schema, name, function, catalog)
-    return frozenset(found - {function.key})
+    return frozenset((found - {function.key}) | _configurations(function, catalog))
+
+
+def _configurations(function: Function, catalog: Catalog) -> set[ObjectKey]:
+    """Return the text search configurations that a body names in a string, as ``to_tsvector('danish', …)`` does."""
+    strings = {token.text.strip("'") for token in Text(function.body, written=True).tokens if token.kind == "string"}
+    named = (key for key in catalog.objects if key.kind is Kind.CONFIGURATION)
+    return {key for key in named if {key.name, f"{key.schema}.{key.name}"} & strings}
 
 
 def spoken(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:

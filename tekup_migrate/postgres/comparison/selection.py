@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.catalog.objects import (
+    CALLED,
     RELATIONS,
     CatalogObject,
     Function,
@@ -24,6 +25,9 @@ from tekup_migrate.postgres.catalog.objects import (
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.mentions import mentioned, spoken
 from tekup_migrate.postgres.comparison.moves import Bring, LeaveBehind, Resolutions, TableMove
+
+IN_BODIES = CALLED | {Kind.CONFIGURATION}
+"""What a body needs to run, besides the tables in it."""
 
 
 class Tie(Enum):
@@ -141,7 +145,7 @@ class _Selecting:
         """Return what an object needs, by the catalog and by its body; tables in a body are no need to create it."""
         recorded = self.source.needs.get(item.key, frozenset())
         if isinstance(item, Function):
-            recorded |= {key for key in self.bodies.get(item.key, frozenset()) if key.kind is Kind.FUNCTION}
+            recorded |= {key for key in self.bodies.get(item.key, frozenset()) if key.kind in IN_BODIES}
         if isinstance(item, PublicationTable):
             recorded = frozenset(key for key in recorded if key.kind is not Kind.OTHER)
         return recorded
@@ -189,7 +193,7 @@ class _Selecting:
         for item in self.source.objects.values():
             if item.key in self.found.ties:
                 continue
-            if isinstance(item, (View, Function)) and item.mine:
+            if (isinstance(item, (View, Function)) or item.key.kind is Kind.AGGREGATE) and item.mine:
                 self._weigh(item, core)
             elif item.key.parent and self._holder(item.key) not in self.found.ties:
                 self._mention_outside(item, core)
@@ -202,8 +206,8 @@ class _Selecting:
         relation = self.source.relation(key.schema, key.parent)
         return relation.key if relation else None
 
-    def _weigh(self, item: View | Function, core: set[ObjectKey]) -> None:
-        """Take a view or function that uses the moved tables, unless it uses others as well."""
+    def _weigh(self, item: CatalogObject, core: set[ObjectKey]) -> None:
+        """Take a view, function or aggregate that uses the moved tables, unless it uses others as well."""
         used = self.source.needs.get(item.key, frozenset()) | self.bodies.get(item.key, frozenset())
         spoken_of = spoken(item, self.source) if isinstance(item, Function) else frozenset()
         if not (used | spoken_of) & core:

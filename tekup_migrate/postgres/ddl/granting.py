@@ -17,12 +17,14 @@ _LETTERS = {
     Kind.MATERIALIZED_VIEW: "r",
     Kind.SEQUENCE: "S",
     Kind.FUNCTION: "f",
+    Kind.AGGREGATE: "f",
     Kind.ENUM: "T",
     Kind.DOMAIN: "T",
     Kind.COMPOSITE: "T",
     Kind.RANGE: "T",
     Kind.SCHEMA: "n",
 }
+_WORDS = {Kind.AGGREGATE: "FUNCTION"}
 _PUBLIC_FROM_THE_START = frozenset({"f", "T"})
 """Anyone may execute a new function and use a new type ("Privileges" in the PostgreSQL manual)."""
 
@@ -50,8 +52,9 @@ def grant_statements(
     if letter is None:
         return []
     key = naming.key(item.key)
-    word = "TABLE" if letter == "r" else "TYPE" if letter == "T" else keyword(item)
-    subject = f"{word} {sql_name(key)}"
+    word = "TABLE" if letter == "r" else "TYPE" if letter == "T" else _WORDS.get(item.key.kind) or keyword(item)
+    # GRANT knows an aggregate as a function, and one of any row without its star.
+    subject = f"{word} {sql_name(key).replace('(*)', '()') if key.kind is Kind.AGGREGATE else sql_name(key)}"
     initial = _initial_grantees(defaults, letter, key.schema, user)
     wanted = [_known(grant, version) for grant in item.grants if grant.grantee in roles | {"PUBLIC"}]
     found = []

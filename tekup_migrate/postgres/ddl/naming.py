@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tekup_migrate.postgres.catalog.objects import RELATIONS, TYPES, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.objects import CALLED, RELATIONS, TYPES, Kind, ObjectKey
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
 
@@ -35,7 +35,7 @@ class Naming:
         if key.parent:
             schema, parent = self.relation(key.schema, key.parent)
             return msgspec.structs.replace(new, schema=schema, parent=parent)
-        if key.kind is Kind.FUNCTION:
+        if key.kind in CALLED:
             return msgspec.structs.replace(new, arguments=self.printed(key.arguments))
         return new
 
@@ -102,4 +102,5 @@ def sql_name(key: ObjectKey) -> str:
     if not key.schema:
         return quote_ident(key.name)
     name = f"{quote_ident(key.schema)}.{quote_ident(key.name)}"
-    return f"{name}({key.arguments})" if key.kind is Kind.FUNCTION else name
+    arguments = key.arguments or "*" * (key.kind is Kind.AGGREGATE)
+    return f"{name}({arguments})" if key.kind in CALLED else name

@@ -16,6 +16,7 @@ from tekup_migrate.postgres.catalog.objects import (
     Index,
     Kind,
     ObjectKey,
+    PlainObject,
     PublicationTable,
     RangeType,
     RowPolicy,
@@ -61,8 +62,17 @@ def statements(item: CatalogObject, naming: Naming, identities: Identities) -> l
             return _view(item, naming)
         case EnumType() | Domain() | CompositeType() | RangeType() | Function() | Schema() | Extension():
             return [_of_schema(item, naming)]
+        case PlainObject():
+            return _plain(item, naming)
         case _:
             return _attached(item, naming)
+
+
+def _plain(item: PlainObject, naming: Naming) -> list[str]:
+    word, key = keyword(item), naming.key(item.key)
+    name = f"{quote_ident(key.schema)}.{quote_ident(key.name)}"
+    create = f"CREATE {word} {name} {naming.printed(item.definition)}"
+    return [create, *(f"ALTER {word} {name} {naming.printed(change)}" for change in item.changes)]
 
 
 def _of_schema(item: CatalogObject, naming: Naming) -> str:

@@ -13,6 +13,9 @@ _RANK = {
         (
             Kind.SCHEMA,
             Kind.EXTENSION,
+            Kind.COLLATION,
+            Kind.DICTIONARY,
+            Kind.CONFIGURATION,
             Kind.ENUM,
             Kind.DOMAIN,
             Kind.COMPOSITE,
@@ -20,6 +23,7 @@ _RANK = {
             Kind.SEQUENCE,
             Kind.TABLE,
             Kind.FUNCTION,
+            Kind.AGGREGATE,
             Kind.CONSTRAINT,
             Kind.INDEX,
             Kind.STATISTICS,

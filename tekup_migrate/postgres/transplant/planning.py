@@ -24,6 +24,7 @@ from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
 from tekup_migrate.postgres.comparison.moves import Resolutions, TableMove
+from tekup_migrate.postgres.comparison.selection import IN_BODIES, Tie
 from tekup_migrate.postgres.ddl.granting import grant_statements
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
@@ -72,6 +73,12 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
     def items(self) -> tuple[Item, ...]:
         """Every object that hangs on the moved tables."""
         return self.comparison.items
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Tables that the plan moves but that cannot be made in the target, each with its reason."""
+        stays = self.comparison.with_disposition(Disposition.STAYS)
+        return tuple(f"{item.key}: {item.reason}" for item in stays if item.tie is Tie.MOVED)
 
     @property
     def conflicts(self) -> tuple[Item, ...]:
@@ -162,7 +169,7 @@ class _Planning:
         needs = dict(self.needs)
         for key, item in self.objects.items():
             if isinstance(item, Function):
-                bodies = {need for need in mentioned(item, self.source) if need.kind is Kind.FUNCTION}
+                bodies = {need for need in mentioned(item, self.source) if need.kind in IN_BODIES}
                 needs[key] = self.needs[key] | (bodies & self.objects.keys())
         return closure(start, needs)
 

@@ -257,4 +257,28 @@ line" AS "x;y", "null" FROM public."a-b%$";
         """,
         moves=BOTH,
     ),
+    Case(
+        "a collation, a text search configuration with its dictionary, and aggregates",
+        """
+        CREATE COLLATION public."Plain" (provider = libc, locale = 'C');
+        CREATE TEXT SEARCH DICTIONARY public.short (TEMPLATE = pg_catalog.simple, STOPWORDS = 'english', ACCEPT = false);
+        CREATE TEXT SEARCH CONFIGURATION public.danish_notes (COPY = pg_catalog.danish);
+        ALTER TEXT SEARCH CONFIGURATION public.danish_notes ALTER MAPPING FOR asciiword WITH public.short, danish_stem;
+        COMMENT ON TEXT SEARCH CONFIGURATION public.danish_notes IS 'ord'; COMMENT ON COLLATION public."Plain" IS 'plain';
+        CREATE TABLE public.notes (id int PRIMARY KEY, a text COLLATE public."Plain",
+            found tsvector GENERATED ALWAYS AS (to_tsvector('public.danish_notes', coalesce(a, ''))) STORED);
+        CREATE FUNCTION public.search(q text) RETURNS SETOF public.notes LANGUAGE plpgsql STABLE AS $$
+            BEGIN RETURN QUERY SELECT * FROM public.notes WHERE found @@ plainto_tsquery('public.danish_notes', q); END $$;
+        CREATE FUNCTION public.longer(state text, n public.notes) RETURNS text LANGUAGE sql IMMUTABLE
+            AS $$ SELECT CASE WHEN length(n.a) > length(state) THEN n.a ELSE state END $$;
+        CREATE AGGREGATE public.longest(public.notes) (SFUNC = public.longer, STYPE = text, INITCOND = 'it''s');
+        CREATE FUNCTION public.half(bigint) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 2.0';
+        CREATE AGGREGATE public.halves(*) (SFUNC = int8inc, STYPE = int8, INITCOND = '0', FINALFUNC = public.half,
+            MSFUNC = int8inc, MINVFUNC = int8dec, MSTYPE = int8, MFINALFUNC = public.half, MINITCOND = '0',
+            PARALLEL = SAFE);
+        COMMENT ON AGGREGATE public.longest(public.notes) IS 'the longest';
+        REVOKE ALL ON FUNCTION public.longest(public.notes) FROM PUBLIC, anon;
+        CREATE VIEW public.summed AS SELECT public.longest(n) AS l, public.halves(*) AS h FROM public.notes AS n;
+        """,
+    ),
 ]

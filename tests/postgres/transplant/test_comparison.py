@@ -270,6 +270,36 @@ async def test_a_trigger_whose_function_would_look_for_a_table_in_vain_stays_beh
     assert {"logged", "logs"} <= {entry.key.name for entry in await applied(target_database, plan)}
 
 
+async def test_an_operator_that_cannot_be_carried_over_is_told_with_what_needs_it(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(
+        source_database,
+        SOURCE
+        + """
+        CREATE FUNCTION public.like_it(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 ILIKE $2';
+        CREATE OPERATOR public.~~~~ (FUNCTION = public.like_it, LEFTARG = text, RIGHTARG = text);
+        CREATE VIEW public.liked AS SELECT id FROM public.documents WHERE body OPERATOR(public.~~~~) 'x%';
+        """,
+    )
+    plan = await planned(source_database, target_database)
+    liked = item(plan, "liked")
+    assert liked.disposition is Disposition.STAYS
+    assert "it needs operator ~~~~(text,text)" in liked.reason.replace("public.", "")
+    assert plan.lost == ()
+    await run(source_database, "ALTER TABLE public.documents ADD CONSTRAINT c CHECK (body OPERATOR(public.~~~~) '%')")
+    assert item(await planned(source_database, target_database), "c").disposition is Disposition.STAYS
+
+
+async def test_a_table_that_cannot_be_made_without_what_stays_behind_is_told(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(source_database, SOURCE)
+    kind = item(await planned(source_database, target_database), "source_type").key
+    plan = await planned(source_database, target_database, resolutions={kind: LeaveBehind("not wanted")})
+    assert plan.lost == ("table public.documents: it needs enum type public.source_type, which stays behind",)
+
+
 async def test_a_table_and_a_type_can_move_to_a_schema_that_is_made_for_them(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
