@@ -101,7 +101,7 @@ async def _grains(connection: asyncpg.Connection, table: Table, key: tuple[Colum
         FROM (SELECT {keys}, pg_catalog.row_number() OVER ordered AS tekup_place,
                      pg_catalog.sum(tekup_weight) OVER ordered AS tekup_total,
                      pg_catalog.lead(tekup_weight) OVER ordered AS tekup_next
-              FROM (SELECT {keys}, {_weight(table)} AS tekup_weight FROM ONLY {table.relation.sql}) AS weighed
+              FROM (SELECT {keys}, {weight(table)} AS tekup_weight FROM ONLY {table.relation.sql}) AS weighed
               WINDOW ordered AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS counted
         WHERE tekup_total / {_GRAIN_BYTES} IS DISTINCT FROM (tekup_total + tekup_next) / {_GRAIN_BYTES}
     """)
@@ -114,7 +114,8 @@ async def _grains(connection: asyncpg.Connection, table: Table, key: tuple[Colum
     await connection.execute(f"CLOSE {name}")
 
 
-def _weight(table: Table) -> str:
+def weight(table: Table) -> str:
+    """Return SQL for a row's size as it counts for a chunk, in bytes; reads no value that is stored apart."""
     fixed = _ROW_BYTES + sum(max(column.type.base.length, 0) for column in table.columns)
     varying = [_size(column) for column in table.columns if column.type.base.length < 0]
     total = " + ".join([str(fixed), *varying])

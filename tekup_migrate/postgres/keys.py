@@ -47,6 +47,25 @@ class KeyRange:
         return f"{low} {high}"
 
 
+@dataclass(frozen=True)
+class KeyList(KeyRange):
+    """The rows with these keys; ``low`` and ``high`` are the first and the last of them."""
+
+    keys: tuple[Key, ...] = ()
+
+    def where(self, key: Sequence[Column]) -> tuple[str, list[object]]:
+        """Return a condition with parameters from ``$1`` on, and their values."""
+        where, values = among(key, self.keys)
+        return where, list(values)
+
+    def where_literal(self, key: Sequence[Column]) -> str:
+        """Return the condition with literals, for COPY, which takes no parameters."""
+        return among_literal(key, self.keys)
+
+    def __str__(self) -> str:
+        return f"{', '.join(self.low or ())} to {', '.join(self.high or ())}"
+
+
 def among(key: Sequence[Column], keys: Iterable[Key]) -> tuple[str, list[list[str]]]:
     """Return a condition for a list of keys with parameters from ``$1`` on, and their values."""
     values = [list(column) for column in zip(*keys, strict=True)]

@@ -17,6 +17,7 @@ from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
 from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.digest import hash_alike
 from tekup_migrate.postgres.keys import KeyRange
+from tekup_migrate.postgres.listed_chunks import list_chunks
 from tekup_migrate.postgres.natural_keys import find_clashes
 from tekup_migrate.postgres.outcome import (
     MAX_SAMPLES,
@@ -35,7 +36,7 @@ from tekup_migrate.postgres.rejections import (
 )
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
-from tekup_migrate.postgres.table import Table, TablePair, TableUnfitError, pair, read_table
+from tekup_migrate.postgres.table import TablePair, TableUnfitError, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
 from tekup_migrate.steps import Verdict
 
@@ -206,8 +207,8 @@ class _Reconcile:
         return walk
 
     async def _feed(self, pair: TablePair, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
-        async with self._planning(pair) as (snapshot, table):
-            async for chunk in plan_chunks(snapshot, table, pair.key, size):
+        async with self._planning(pair, size) as chunks:
+            async for chunk in chunks:
                 # Chunks in flight are finished, not thrown away: a pause costs at most a second.
                 if self.gate.pausing:
                     break
@@ -216,16 +217,19 @@ class _Reconcile:
             await queue.put(None)
 
     @asynccontextmanager
-    async def _planning(self, pair: TablePair) -> AsyncIterator[tuple[Snapshot, Table]]:
+    async def _planning(self, pair: TablePair, size: ChunkSize) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Cut the larger side into chunks, so that neither side's part of a chunk grows without bounds."""
-        if pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
-            yield self.snapshot, pair.source
+        if not pair.listed and pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
+            yield plan_chunks(self.snapshot, pair.source, pair.key, size)
             return
         async with (
             self.target.connection() as keeper,
             keeper.transaction(isolation="repeatable_read", readonly=True),
         ):
-            yield Snapshot(keeper, ""), pair.target
+            if pair.listed:
+                yield list_chunks(self.snapshot, keeper, pair, size)
+            else:
+                yield plan_chunks(Snapshot(keeper, ""), pair.target, pair.key, size)
 
     async def _work(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize) -> None:
         while (chunk := await queue.get()) is not None:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from tekup_migrate.postgres.chunks import ChunkSize, plan_chunks
+from tekup_migrate.postgres.chunks import Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.differences import RowsApart, sample_rows
 from tekup_migrate.postgres.digest import Digest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among
+from tekup_migrate.postgres.listed_chunks import list_chunks
 from tekup_migrate.postgres.outcome import MAX_SAMPLES, RowDifference, TableMove
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.reconcile import read_pair
@@ -186,12 +187,17 @@ class _Look:
         if not buckets:
             return
         source, target = _digests(self.pair)
-        async for chunk in plan_chunks(self.snapshot, self.pair.source, self.pair.key, ChunkSize()):
+        async for chunk in self._chunks():
             mine, other = await asyncio.gather(
                 source.rows(self.ours, chunk.part, _BUCKETS, buckets),
                 target.rows(self.theirs, chunk.part, _BUCKETS, buckets),
             )
             yield RowsApart.between(mine, other)
+
+    def _chunks(self) -> AsyncIterator[Chunk]:
+        if self.pair.listed:
+            return list_chunks(self.snapshot, self.theirs, self.pair, ChunkSize())
+        return plan_chunks(self.snapshot, self.pair.source, self.pair.key, ChunkSize())
 
     async def _later(self, keys: Sequence[Key]) -> frozenset[Key]:
         """Return the keys of rows whose ``updated_at`` at the target is later than the baseline."""

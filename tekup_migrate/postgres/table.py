@@ -21,6 +21,8 @@ _ORDERED_ALIKE = frozenset(
 )
 """Types whose order no collation, enum definition or setting changes."""
 _TEXT = frozenset(("text", "varchar"))
+_LISTED_FROM_BYTES = 16 << 20
+"""A table that is about one chunk is read as a whole in any case."""
 _KINDS = {
     "v": "a view",
     "m": "a materialized view",
@@ -62,6 +64,11 @@ class Column:
     def sql(self) -> str:
         """The quoted name."""
         return quote_ident(self.name)
+
+    @property
+    def is_indexed_alike(self) -> bool:
+        """Whether an index on this column is in an order that every database shares."""
+        return self.order_sql == self.sql
 
     @property
     def order_sql(self) -> str:
@@ -243,6 +250,13 @@ class TablePair:
         return tuple(name for name in self.names if not self.target.column(name).generated)
 
     @property
+    def listed(self) -> bool:
+        """Whether its chunks are lists of keys: ranges would make a server read the whole table for each chunk."""
+        large = max(self.source.bytes, self.target.bytes) > _LISTED_FROM_BYTES
+        first = self.key[:1]
+        return large and not all(c.is_indexed_alike for c in (*self.source.pick(first), *self.target.pick(first)))
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the screen must say about how this table is handled."""
         notes = []
@@ -250,6 +264,10 @@ class TablePair:
             notes.append("has no unique key: copied and compared whole")
         elif self.key != (self.source.keys[0] if self.source.keys else ()) or not self.source.keys:
             notes.append(f"compared by the unique index on {', '.join(self.key)}")
+        if self.listed:
+            notes.append(
+                f"is cut into lists of keys, because {self.key[0]} is not indexed in an order both sides share"
+            )
         if not self.binary:
             oids = [column.name for column in self.source.columns if column.type.copies_with_oids]
             notes.append(f"copied as text, because {', '.join(oids)} would carry this database's type numbers")

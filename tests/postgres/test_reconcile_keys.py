@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tekup_migrate.postgres import table as table_module
 from tekup_migrate.postgres.outcome import Policy
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
@@ -138,3 +139,35 @@ async def test_rows_without_a_column_to_write_are_counted_and_copied(sides: Pair
     assert (outcome.verdict, outcome.tally.target.rows) == (Verdict.PASSED, 5)
     await sides.on_target("INSERT INTO samples SELECT")
     assert (await sides.verify("samples")).verdict is Verdict.DIFFERS
+
+
+LISTED = {
+    "libc text": ("k text COLLATE other PRIMARY KEY", "chr(97 + n % 26) || n"),
+    "char": ("k char(12) NOT NULL UNIQUE", "'k' || n"),
+    "text first": ("k text COLLATE other, b int DEFAULT 7, PRIMARY KEY (k, b)", "'Æ' || n"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTED)
+async def test_a_key_in_an_order_that_is_not_shared_is_read_once_and_chunks_name_their_keys(
+    sides: Pair, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_module, "_LISTED_FROM_BYTES", -1)
+    columns, value = LISTED[kind]
+    for run in (sides.on_source, sides.on_target):
+        await run("CREATE COLLATION other (provider = libc, locale = 'C.UTF-8')")
+        await run(f"CREATE TABLE samples ({columns}, body text, n int)")
+    await sides.on_source(
+        f"INSERT INTO samples (k, body, n) SELECT {value}, {WIDE}, n FROM generate_series(1, 9000) AS n"
+    )
+    await sides.on_target(f"INSERT INTO samples (k, n) SELECT {value}, n FROM generate_series(9001, 9100) AS n")
+    seen = await sides.verify("samples")
+    assert (seen.tally.only_source, seen.tally.only_target) == (9000, 100)
+    outcome = await sides.reconcile("samples")
+    assert (outcome.verdict, outcome.tally.sent.rows, outcome.tally.deleted) == (Verdict.PASSED, 9000, 100)
+    assert outcome.tally.chunks > 1
+    assert "is cut into lists of keys, because k is not indexed" in " ".join(outcome.notes)
+    await sides.assert_equal("samples")
+    await sides.on_source("UPDATE samples SET n = -1 WHERE n % 1000 = 1; UPDATE samples SET k = 'moved' WHERE n = 2")
+    assert (await sides.reconcile("samples")).tally.sent.rows == 10
+    await sides.assert_equal("samples")
