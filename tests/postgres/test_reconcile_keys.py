@@ -160,7 +160,8 @@ async def test_a_key_in_an_order_that_is_not_shared_is_read_once_and_chunks_name
     await sides.on_source(
         f"INSERT INTO samples (k, body, n) SELECT {value}, {WIDE}, n FROM generate_series(1, 9000) AS n"
     )
-    await sides.on_target(f"INSERT INTO samples (k, n) SELECT {value}, n FROM generate_series(9001, 9100) AS n")
+    await sides.on_target(f"INSERT INTO samples (k, n) SELECT {value}, n FROM generate_series(9001, 9098) AS n")
+    await sides.on_target("INSERT INTO samples (k, n) VALUES ('', 0), (U&'\\+01F600', 0)")
     seen = await sides.verify("samples")
     assert (seen.tally.only_source, seen.tally.only_target) == (9000, 100)
     outcome = await sides.reconcile("samples")
