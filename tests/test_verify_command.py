@@ -26,6 +26,7 @@ def test_verify_tells_equal_from_different_and_both_from_not_knowing() -> None:
         facts = "\n".join(json.loads(different.out)["facts"])
         assert "id = 7" in facts
         assert "reader" in facts
+        assert "0 rows are only at the source, 0 only at the target, 1 differ" in facts
         unknown = verify(own, extra={"TEKUP_MIGRATE_MAIN_PASSWORD": "not the password"})
         assert (unknown.code, json.loads(unknown.out)["verdict"]) == (3, "unverified")
         assert "not the password" not in unknown.out + unknown.err

@@ -46,6 +46,11 @@ def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
             f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source,"
             f" {tally.target.rows:,} at the target, {outcome.verdict.value}"
         )
+        if outcome.verdict is Verdict.DIFFERS:
+            facts.append(
+                f"  {tally.only_source:,} rows are only at the source, {tally.only_target:,} only at the target,"
+                f" {tally.changed:,} differ" + (f"; {len(outcome.samples)} of them:" if outcome.samples else "")
+            )
         facts += [f"  {sample}" for sample in outcome.samples]
     rows = sum(outcome.tally.source.rows for outcome in outcomes)
     bad = [outcome.move.target.name for outcome in outcomes if outcome.verdict is not Verdict.PASSED]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tekup_migrate.postgres import clocks
 from tekup_migrate.postgres.outcome import DifferenceKind, Policy
+from tekup_migrate.postgres.table import TableUnfitError
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
 
@@ -101,3 +103,14 @@ async def test_a_key_written_otherwise_on_both_sides_is_one_row(sides: Pair, key
     assert (newest.verdict, newest.tally.unresolved) == (Verdict.DIFFERS, 1)
     assert (await sides.reconcile("notes", policy=Policy.SOURCE)).verdict is Verdict.PASSED
     await sides.assert_equal("notes")
+
+
+async def test_clocks_that_disagree_settle_nothing_by_age(settled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two servers on one machine share its clock: the newer one is made to say that it is 90 seconds ahead.
+    ahead = "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000 THEN 90 ELSE 0 END"
+    monkeypatch.setattr(clocks, "_NOW", f"{clocks._NOW} + {ahead}")
+    with pytest.raises(TableUnfitError, match=r"public\.notes cannot be settled by age") as refused:
+        await settled.reconcile("notes", policy=Policy.NEWEST)
+    assert refused.value.happened == "The two servers' clocks are 90 seconds apart."
+    assert await _target(settled) == BEFORE
+    assert (await settled.reconcile("notes", policy=Policy.SOURCE)).verdict is Verdict.PASSED
