@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -139,7 +140,7 @@ def env_places(
     document = EnvDocument.parse(before)
     places = [*_keys(name, document, wanted, successor), *_comments(name, document, successor)]
     places.sort(key=lambda place: place.line)
-    warnings = (*document.warnings(), *_warnings(document, wanted))
+    warnings = (*document.warnings(), *_warnings(document, wanted), *file_warnings(path))
     return FilePlaces(name, path, path.resolve(), before, True, tuple(places), warnings)
 
 
@@ -220,6 +221,15 @@ def _warnings(document: EnvDocument, wanted: Mapping[str, Secret | str]) -> Iter
             yield f"{key} is set {len(entries)} times (lines {lines}): each gets the new value."
         if any("$" in (entry.value or "") for entry in entries):
             yield f"{key} is put together from other keys (line {lines}): its new value is written out."
+
+
+def file_warnings(path: Path) -> Iterator[str]:
+    """Say what is particular about a file that is to be replaced by another of the same name."""
+    status = path.stat()
+    if status.st_nlink > 1:
+        yield "The file has other names (hard links): only this one gets the new content."
+    if not stat.S_IMODE(status.st_mode) & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        yield "The file is read-only: it is replaced all the same, and stays read-only."
 
 
 def _line(name: str, number: int, edits: tuple[Edit, ...], why: str, stretch: int) -> Place:

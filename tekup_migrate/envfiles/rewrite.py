@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,9 +101,11 @@ def read_bytes(path: Path) -> bytes:
     """Return the bytes of an env file.
 
     Raises:
-        EnvFileError: it cannot be read.
+        EnvFileError: it cannot be read, or is no regular file: reading a pipe would wait for ever.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise _unusable(path, "read", RuntimeError("it is not a regular file"))
         return path.read_bytes()
     except OSError as error:
         raise _unusable(path, "read", error) from error

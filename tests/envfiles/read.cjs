@@ -2,6 +2,7 @@
 const util = require("node:util");
 const dotenv = require("dotenv");
 const next = require("@next/env");
+const { expand } = require("dotenv-expand");
 
 // Next.js expands what its dotenv reads, into and out of process.env; hence an empty one.
 function readByNext(text) {
@@ -18,6 +19,11 @@ function readByNext(text) {
 require("node:readline").createInterface({ input: process.stdin }).on("line", (line) => {
   const text = Buffer.from(line, "base64").toString("utf8");
   const readings = { dotenv: dotenv.parse(text), next: readByNext(text) };
-  if (util.parseEnv) readings.node = { ...util.parseEnv(text) };
+  readings.expanded = expand({ parsed: dotenv.parse(text), processEnv: {} }).parsed;
+  if (util.parseEnv) {
+    readings.node = { ...util.parseEnv(text) };
+    // Vite reads by Node's parser and expands: loadEnv in vite/src/node/env.ts.
+    readings.vite = expand({ parsed: { ...util.parseEnv(text) }, processEnv: {} }).parsed;
+  }
   process.stdout.write(JSON.stringify(readings) + "\n");
 });

@@ -44,7 +44,7 @@ def tidy_files(draw: st.DrawFn) -> bytes:
 def wild_files(draw: st.DrawFn) -> bytes:
     """Return bytes made of the pieces that matter to parsers, in any order, with invalid UTF-8 among them."""
     parsed = ["A", "KEY", "=", "=", " ", "\n", "\r\n", "\r", "'", '"', "\\", "#", " #", "export ", "$", "KEY=1\n"]
-    odd = ["é", "\xa0", "\x0b", "\x85", "\u2028", "\udcff", "\t", ":", "n", "x y", "``", "# \udcfe\n"]
+    odd = ["é", "\xa0", "\x0b", "\x85", "\u2028", "\udcff", "\t", ":", "n", "x y", "``", "# \udcfe\n", "\0"]
     pieces = st.sampled_from([*parsed, *odd])
     bom = draw(st.sampled_from([b"", b"\xef\xbb\xbf"]))
     return bom + "".join(draw(st.lists(pieces, max_size=30))).encode("utf-8", "surrogateescape")

@@ -11,6 +11,7 @@ import pytest
 from tekup_migrate.credentials.durable import SUFFIX
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.envfiles.errors import EnvFileError
+from tekup_migrate.envfiles.places import file_warnings
 from tekup_migrate.envfiles.rewrite import EnvRewrite, plan_rewrite, write
 from tekup_migrate.errors import WorldChangedError
 from tests.keymaking import made_jwt, made_ref, made_secret_key
@@ -112,3 +113,96 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_no_value_is_in_the_repr(env_file: Path) -> None:
     assert "example" not in repr(planned(env_file))
+
+
+@posix
+def test_what_is_no_regular_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    pipe, folder = tmp_path / "pipe.env", tmp_path / ".env"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path in (pipe, folder, Path(os.devnull)):
+        with pytest.raises(EnvFileError, match="not a regular file"):
+            plan_rewrite(path, {"A": "1"})
+
+
+@posix
+def test_a_chain_of_symlinks_is_followed_and_a_dangling_or_endless_one_refused(env_file: Path) -> None:
+    real = env_file.rename(env_file.with_name("real"))
+    for name, target in (("one", "real"), ("two", "one"), ("dangling", "nowhere"), ("loop", "loop")):
+        env_file.with_name(name).symlink_to(target)
+    assert write(planned(env_file.with_name("two")))
+    assert b"new.example" in real.read_bytes()
+    assert str(env_file.with_name("two").readlink()) == "one"
+    for name in ("dangling", "loop"):
+        with pytest.raises(EnvFileError, match="cannot be read"):
+            planned(env_file.with_name(name))
+
+
+@posix
+def test_a_read_only_file_is_replaced_stays_so_and_this_is_said(env_file: Path) -> None:
+    env_file.chmod(0o440)
+    assert "read-only" in "".join(file_warnings(env_file))
+    assert write(planned(env_file))
+    assert stat.S_IMODE(env_file.stat().st_mode) == 0o440
+
+
+@posix
+def test_another_name_of_the_file_keeps_the_former_content_and_this_is_said(env_file: Path) -> None:
+    other = env_file.with_name("other")
+    other.hardlink_to(env_file)
+    assert "hard links" in "".join(file_warnings(env_file))
+    assert write(planned(env_file))
+    assert other.read_bytes() == BEFORE
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to_leaves_the_file_as_it_was(env_file: Path) -> None:
+    env_file.parent.chmod(0o500)
+    try:
+        with pytest.raises(EnvFileError, match="cannot be written"):
+            write(planned(env_file))
+        assert env_file.read_bytes() == BEFORE
+    finally:
+        env_file.parent.chmod(0o700)
+
+
+@posix
+def test_a_disk_that_takes_no_more_leaves_the_file_as_it_was(env_file: Path) -> None:
+    import resource
+
+    rewrite = planned(env_file)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(EnvFileError, match="cannot be written"):
+            write(rewrite)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert env_file.read_bytes() == BEFORE
+    assert list(env_file.parent.iterdir()) == [env_file]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"A=\0\nB=1\n",
+        b"A=" + b"x" * 1_000_000 + b"\nB=1",
+        b"# \xff\xfe\nB='1'",
+        b"B=1\rA=2\r\nC=3\n",
+        b"export B = 1 # x",
+    ],
+    ids=["nul", "long", "bad utf-8", "mixed line ends", "export"],
+)
+def test_odd_bytes_around_a_value_stay(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(content)
+    assert write(plan_rewrite(path, {"B": "new"}))
+    expected = content.replace(b"B='1'", b"B='new'").replace(b"B=1", b"B=new").replace(b"B = 1", b"B = new")
+    assert path.read_bytes() == expected
+
+
+def test_an_empty_file_has_no_key_to_rewrite(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_bytes(b"")
+    with pytest.raises(EnvFileError, match="A is not in the file"):
+        plan_rewrite(path, {"A": "1"})
