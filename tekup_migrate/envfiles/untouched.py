@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from tekup_migrate.envfiles.former import FormerFile
 from tekup_migrate.envfiles.places import line_spans
 
 _SALT = os.urandom(16)
+_BLANKS = re.compile(r"[^\S\r\n]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +88,18 @@ def _stretches_back(former: FormerFile, text: str) -> tuple[list[Edit], tuple[st
 
 
 def _values(text: str, former: FormerFile) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Return where the values of the rewritten keys stand, quotes included."""
+    """Return where the values of the rewritten keys stand, with their equals signs, quotes and blanks."""
     if not former.env:
         return {}
     found: dict[str, tuple[tuple[int, int], ...]] = {}
     for entry in EnvDocument.from_text(text).entries:
         if entry.key in former.keys:
-            # A key without an equals sign gets one with its value.
-            start = entry.start - (text[entry.start - 1 : entry.start] == "=")
-            found[entry.key] = (*found.get(entry.key, ()), (start, entry.end))
+            # From the equals sign (a key may get one with its value) over the blanks around the value: where a
+            # value is empty, they belong to no side of it.
+            start = text.rindex("=", 0, entry.start) if entry.assigned else entry.start
+            blanks = _BLANKS.match(text, entry.end)
+            end = blanks.end() if blanks else entry.end
+            found[entry.key] = (*found.get(entry.key, ()), (start, end))
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tekup_migrate.credentials.secret import Secret
@@ -33,6 +33,7 @@ def rewritten(file: FilePlaces, chosen: set[str]) -> FormerFile:
 mentions = st.sampled_from([b"", b"# was " + OLD.encode(), b"#delta=https://" + OLD.encode() + b".supabase.co"])
 
 
+@example(content=b"A = 0", comment=b"", wanted={"A": ""}, taken={0})
 @given(
     content=st.one_of(tidy_files(), wild_files()),
     comment=mentions,
