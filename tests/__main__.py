@@ -29,7 +29,9 @@ def main(arguments: list[str]) -> int:
         if code:
             return code
     print("── pytest", flush=True)
-    parallel = () if any(each.startswith("-n") for each in arguments) else ("-n", "auto", "--dist", "loadfile")
+    # A file stays on one worker, which shares its servers and worlds; conftest.py orders the files.
+    whole = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+    parallel = () if any(each.startswith("-n") for each in arguments) else whole
     return subprocess.call((sys.executable, "-m", "pytest", *parallel, *arguments), cwd=ROOT, env=environment)
 
 

@@ -11,12 +11,30 @@ from tekup_migrate.rehearsal.supabase import GrantRegime, SupabaseDatabase
 from tests.memory_disk import temporary_files_in_memory
 from tests.servers import SharedServer, shared_server
 
+LONGEST = (
+    "tests/rollback/test_by_hand.py",
+    "tests/rollback/test_every_step.py",
+    "tests/test_rehearsal_whole.py",
+    "tests/screens/test_whole_rehearsal.py",
+    "tests/crash/test_killed.py",
+    "tests/rollback/test_command.py",
+    "tests/test_verify_command.py",
+    "tests/postgres/transplant/test_judge.py",
+)
+"""The files that take the longest: started last, one of them would keep one worker busy and the others idle."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose where temporary files go, before any is made."""
     stack = ExitStack()
     stack.enter_context(temporary_files_in_memory())
     config.add_cleanup(stack.close)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files."""
+    places = {file: place for place, file in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
 @pytest.fixture(scope="session")
