@@ -6,7 +6,6 @@ in through here, each with its own operator and listener.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,6 +20,7 @@ from tekup_migrate.events import Event, Listener, Ran, StepChanged
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
 from tekup_migrate.lock import hold
+from tekup_migrate.memory import peak_memory
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
@@ -156,20 +156,7 @@ def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool, *, only_late
 
 def _remember_peak_memory(memory: Memory) -> None:
     before = int(memory.recall(PEAK_MEMORY) or b"0")
-    memory.remember(PEAK_MEMORY, str(max(before, _peak_memory())).encode())
-
-
-def _peak_memory() -> int:
-    """Return the largest resident size of this process so far, in bytes."""
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    import resource
-
-    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # getrusage(2): kilobytes on Linux, bytes on macOS.
-    return largest if sys.platform == "darwin" else largest * 1024
+    memory.remember(PEAK_MEMORY, str(max(before, peak_memory())).encode())
 
 
 def _private_folder(folder: Path) -> Path:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import sys
-from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.gate import Gate
+from tekup_migrate.memory import peak_memory
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.postgres.outcome import Policy, TableMove
 from tekup_migrate.postgres.quoting import Relation
@@ -22,20 +21,6 @@ def _side(name: str) -> Side:
     return Side(parse_url(os.environ[f"{name}_URL"]).url, Secret(os.environ[f"{name}_PASSWORD"], kind="password"))
 
 
-def _peak() -> int:
-    if sys.platform == "win32":
-        import psutil
-
-        return int(psutil.Process().memory_info().peak_wset)
-    if sys.platform == "linux":
-        # Not getrusage: there the peak of the process that started this one counts, too.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
 async def _copy(table: str) -> dict[str, object]:
     move = TableMove(source=Relation("public", table), target=Relation("public", table))
     async with _side("SOURCE") as source, _side("TARGET") as target:
@@ -43,7 +28,7 @@ async def _copy(table: str) -> dict[str, object]:
             source, target, move, write=True, policy=Policy.OURS, emit=lambda _: None, gate=Gate()
         )
     sent = outcome.tally.sent
-    return {"verdict": outcome.verdict.value, "rows": sent.rows, "bytes": sent.bytes, "peak": _peak()}
+    return {"verdict": outcome.verdict.value, "rows": sent.rows, "bytes": sent.bytes, "peak": peak_memory()}
 
 
 if __name__ == "__main__":
