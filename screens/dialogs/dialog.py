@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from textual import events, on
 from textual._time import get_time
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
@@ -56,6 +57,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         self._title = title
         self._note = note
         self._hears_from: float | None = None
+        self._answered = False
         self._room = 0
 
     def withdrawn(self) -> T:
@@ -123,6 +125,13 @@ class Dialog(ModalScreen[T], Generic[T]):
         body = self.query_one("#body", VerticalScroll)
         for changing in ("scroll_y", "virtual_size", "show_vertical_scrollbar"):
             self.watch(body, changing, self._fit_soon, init=False)
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Answer, once: of a key held down or text pasted, more may be on its way when the first has answered."""
+        if self._answered:
+            return AwaitComplete()
+        self._answered = True
+        return super().dismiss(result)
 
     def action_withdraw(self) -> None:
         """Answer nothing now."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -58,6 +59,14 @@ async def test_a_careful_step_goes_ahead_on_y(tmp_path: Path) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
         await wizard.pilot.press("y")
         await until(wizard.pilot, lambda: wizard.step.done)
+
+
+async def test_a_key_that_comes_again_before_the_dialog_is_gone_answers_once(tmp_path: Path) -> None:
+    async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
+        for _ in range(3):
+            wizard.pilot.app.screen.post_message(Key("y", "y"))
+        await until(wizard.pilot, lambda: wizard.step.done)
+        assert wizard.step.applied == 1
 
 
 @pytest.mark.parametrize("size", SIZES)
