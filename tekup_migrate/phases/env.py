@@ -9,7 +9,7 @@ import msgspec
 from tekup_migrate.parts import REWRITE, Choices
 from tekup_migrate.phases.env_evidence import documented_lines, env_evidence
 from tekup_migrate.phases.env_survey import Survey, survey
-from tekup_migrate.phases.env_undo import EnvUndo
+from tekup_migrate.phases.env_undo import EnvUndo, opened
 from tekup_migrate.phases.keys import key_remarks
 from tekup_migrate.phases.ownership import note_cut_over
 from tekup_migrate.plan import App, Phase, Plan
@@ -103,7 +103,7 @@ class RewriteEnv(EnvUndo):
 
     async def verify(self, context: Context) -> Evidence:
         """Read the files as the app will, compare with what is wanted, and say what was left as it is."""
-        formers = await self._formers(context)
+        formers = await opened(context, self._sealed(context))
         return env_evidence(context, await self._survey(context), self._chosen(context), formers)
 
     def _points_at_target(self, context: Context, found: Survey) -> bool:
@@ -120,7 +120,11 @@ class RewriteEnv(EnvUndo):
         former = Former.of(file.path, rewrite)
         earlier = context.memory.recall(self._key(file.name))
         if earlier is not None:
-            former = former.following(Former.unsealed(earlier, seal))
+            first = await opened(context, (earlier,))
+            if not first:
+                # Never over the first one's former bytes, though only a key that is not here opens them.
+                return
+            former = former.following(first[0])
         names = self._names(context)
         if file.name not in names:
             context.memory.remember(self._names_key, msgspec.json.encode((*names, file.name)))
@@ -131,7 +135,7 @@ class RewriteEnv(EnvUndo):
         return file.rewrite({p.id for p in file.places if chosen.get(p.id, p.choice) == REWRITE})
 
     async def _survey(self, context: Context) -> Survey:
-        return await survey(context, context.plan.apps[self.app], await self._formers(context))
+        return await survey(context, context.plan.apps[self.app], await opened(context, self._sealed(context)))
 
 
 def env_values(app: App, path: str) -> dict[str, str | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -133,11 +133,14 @@ class EnvUndo(Step):
     async def _formers(self, context: Context) -> tuple[FormerFile, ...]:
         from tekup_migrate.envfiles.former import FormerFile as Former
 
-        sealed = [kept for name in self._names(context) if (kept := context.memory.recall(self._key(name)))]
+        sealed = self._sealed(context)
         if not sealed:
             return ()
         seal = await context.secrets.seal()
         return tuple(Former.unsealed(each, seal) for each in sealed)
+
+    def _sealed(self, context: Context) -> tuple[bytes, ...]:
+        return tuple(kept for name in self._names(context) if (kept := context.memory.recall(self._key(name))))
 
     def _names(self, context: Context) -> tuple[str, ...]:
         kept = context.memory.recall(self._names_key)
@@ -175,17 +178,38 @@ def documented_mentions(context: Context) -> tuple[str, ...]:
 
 async def rewritten_texts(context: Context, app: str) -> tuple[FormerFile, ...]:
     """Return the tracked files of an app, other than env files, that this run rewrote: they may be committed."""
-    from tekup_migrate.envfiles.former import FormerFile as Former
-
     found: list[FormerFile] = []
     for phase, owner in _env_phases(context):
         if owner == app:
             step = f"{phase}.{EnvUndo.name}"
             names = msgspec.json.decode(context.memory.recall(_names_key(step)) or b"[]", type=list[str])
             sealed = [kept for name in names if (kept := context.memory.recall(f"{step}:{name}"))]
-            if sealed:
-                seal = await context.secrets.seal()
-                found += [former for each in sealed if not (former := Former.unsealed(each, seal)).env]
+            found += [former for former in await opened(context, sealed) if not former.env]
+    return tuple(found)
+
+
+async def opened(context: Context, sealed: Sequence[bytes]) -> tuple[FormerFile, ...]:
+    """Open what the key of this sitting opens.
+
+    A key that was held in memory is gone with its sitting, as the preview said. What it sealed is needed to take
+    the files back, and not to go on: a run that was killed is resumed without it.
+
+    Raises:
+        SealBrokenError: the key is kept, and something is not what it sealed.
+    """
+    from tekup_migrate.credentials.seal import SealBrokenError
+    from tekup_migrate.envfiles.former import FormerFile as Former
+
+    if not sealed:
+        return ()
+    seal = await context.secrets.seal()
+    found = []
+    for each in sealed:
+        try:
+            found.append(Former.unsealed(each, seal))
+        except SealBrokenError:
+            if context.secrets.lasting:
+                raise
     return tuple(found)
 
 
