@@ -273,6 +273,16 @@ class WizardApp(App[int]):
         if not isinstance(self.screen, HelpDialog):
             self.push_screen(help_for(self.screen, self.desk))
 
+    # What leaves the screen ----------------------------------------------------------------------------
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """Return a picture of the screen as SVG, without any held secret."""
+        return self.desk.conductor.redact(super().export_screenshot(title=title, simplify=simplify))
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text, without any held secret: the clipboard is read by others."""
+        super().copy_to_clipboard(self.desk.conductor.redact(text))
+
     # What is painted -----------------------------------------------------------------------------------
 
     def _tick(self) -> None:

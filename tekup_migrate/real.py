@@ -19,7 +19,7 @@ from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.rehearsal.throw_away import throw_away_server
-from tekup_migrate.secret_source import SecretSource
+from tekup_migrate.secret_source import SecretSource, taken_from
 from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
 from tekup_migrate.steps import Context, Evidence, Operator, Verdict
 from tekup_migrate.store_choice import choose_store
@@ -44,13 +44,12 @@ def real_opening(plan: Plan, state: Path, *, latest: bool = False) -> Opening:
 
 def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundings:
     redactor = Redactor()
+    given = taken_from(os.environ)
     environment = dict(os.environ)
 
     def secrets(operator: Operator) -> SecretSource:
         """Return the source of secrets that asks this operator for what nobody has given."""
-        return SecretSource(
-            plan=plan, operator=operator, store=store, redactor=redactor, environment=environment, given={}
-        )
+        return SecretSource(plan=plan, operator=operator, store=store, redactor=redactor, environment=given, given={})
 
     return Surroundings(
         state=state, secrets=secrets, redactor=redactor, environment=environment, throw_away=throw_away_server

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, MutableMapping
 
 from tekup_migrate.credentials.keys import Slot, check_key, is_placeholder, read_slot
 from tekup_migrate.credentials.redactor import Redactor
@@ -17,6 +18,8 @@ PASSWORD, SEAL_KEY = "password", "seal key"
 KINDS: tuple[str, ...] = (PASSWORD, *Slot)
 """What is kept of a project."""
 SEAL_VARIABLE = "TEKUP_MIGRATE_SEAL_KEY"
+_SECRET_VARIABLE = re.compile(r"TEKUP_MIGRATE_\w*(?:PASSWORD|KEY|PASSPHRASE)")
+_TAKEN: dict[str, str] = {}
 _TRIES = 20  # an operator that gives the same wrong secret for ever is a script
 
 Given = Mapping[tuple[str, str], Secret]
@@ -192,6 +195,13 @@ def refusal(secret: Secret, kind: str, ref: str) -> str:
         stands_for_one = value[:1] in ("[", "<", ".", "…") and is_placeholder(value)
         return "This only stands for a password that has to be filled in." if stands_for_one else ""
     return " ".join(found.message for found in check_key(secret, slot, ref))
+
+
+def taken_from(environment: MutableMapping[str, str], taken: MutableMapping[str, str] = _TAKEN) -> Mapping[str, str]:
+    """Take the secrets out of an environment, so that no child inherits them, and return all that were ever taken."""
+    for name in [name for name in environment if _SECRET_VARIABLE.fullmatch(name)]:
+        taken[name] = environment.pop(name)
+    return taken
 
 
 def variable(project_id: str, kind: str) -> str:

@@ -16,7 +16,7 @@ import msgspec
 
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.errors import JournalError
-from tekup_migrate.events import Event, Listener, Ran, StepChanged
+from tekup_migrate.events import Event, Listener, OutputLine, Ran, StepChanged
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
 from tekup_migrate.lock import hold
@@ -107,7 +107,7 @@ async def open_sitting(
         journal = Journal.open(folder / JOURNAL)
         try:
             run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal, only_latest=latest)
-            recorder = _Recorder(journal, run.id, listen)
+            recorder = _Recorder(journal, run.id, listen, surroundings.redactor)
             context = Context(
                 plan=plan,
                 run=run.id,
@@ -165,9 +165,10 @@ def _private_folder(folder: Path) -> Path:
 
 
 class _Recorder:
-    """Keeps in the journal what ran, under the step that was running, and passes every event on."""
+    """Keeps in the journal what ran, under the step that was running, and passes every event on, redacted."""
 
-    def __init__(self, journal: Journal, run: str, listen: Listener) -> None:
+    def __init__(self, journal: Journal, run: str, listen: Listener, redactor: Redactor) -> None:
+        self._redact = redactor.redact
         self._journal = journal
         self._run = run
         self._listen = listen
@@ -176,6 +177,9 @@ class _Recorder:
     def __call__(self, event: Event) -> None:
         if isinstance(event, StepChanged):
             self._step = event.step
+        elif isinstance(event, OutputLine):
+            event = OutputLine(self._redact(event.text))
         elif isinstance(event, Ran):
+            event = Ran(kind=event.kind, text=self._redact(event.text), where=self._redact(event.where))
             self._journal.write_ran(self._run, self._step, kind=event.kind, location=event.where, text=event.text)
         self._listen(event)

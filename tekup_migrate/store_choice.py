@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from tekup_migrate.credentials.sealed_file import SealedFileStore
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import CredentialStore, CredentialStoreError, MemoryStore, Trouble
 from tekup_migrate.events import Listener, Ran
+from tekup_migrate.secret_source import taken_from
 from tekup_migrate.steps import Operator, Option, Question, SecretRequest
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ async def choose_store(
     state: Path,
     *,
     backend: Callable[[], KeyringBackend] | None = None,
-    environment: Mapping[str, str] = os.environ,
+    environment: MutableMapping[str, str] = os.environ,
 ) -> CredentialStore:
     """Return the keyring where it works; else a file sealed by a passphrase, or memory, as the operator says.
 
@@ -44,8 +45,9 @@ async def choose_store(
         return opened.store
     listen(Ran(kind="note", text=f"{opened.trouble.title}. {opened.trouble.happened}"))
     path = state / SEALED_FILE
-    if environment.get(PASSPHRASE_VARIABLE):
-        return await SealedFileStore.open(path, Secret(environment[PASSPHRASE_VARIABLE], kind="passphrase"))
+    given = taken_from(environment).get(PASSPHRASE_VARIABLE)
+    if given:
+        return await SealedFileStore.open(path, Secret(given, kind="passphrase"))
     if not path.exists() and await operator.choose(_question(opened.trouble)) != "file":
         return MemoryStore()
     for _ in range(_TRIES):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -18,6 +19,7 @@ from tekup_migrate.rehearsal.account import Account, account_arguments
 from tekup_migrate.rehearsal.cipher import unseal
 from tekup_migrate.rehearsal.sample_config import read_environment
 from tests.commands import ROOT, command, environment
+from tests.judging import forms, named_in
 from tests.rehearsed import Rehearsed, own_place, processes_in, query, rehearse, reopened
 
 ROWS = 200
@@ -213,16 +215,28 @@ def test_what_was_committed_is_pushed_and_holds_no_env_file_and_no_secret(seen: 
         assert not [secret for secret in secrets if secret in git(repository, "diff", "main", "HEAD")]
 
 
-def test_neither_the_journal_nor_a_report_holds_a_secret(seen: Seen) -> None:
-    held: set[bytes] = set()
+def test_no_secret_is_in_anything_that_was_written_printed_or_committed(seen: Seen) -> None:
+    secrets: dict[str, set[bytes]] = {}
     for _, folder, path in ENV_FILES:
         values = read_environment(seen.repository(folder) / path).values
-        held |= {values[key].encode() for key in values if key.endswith("_KEY") and values[key]}
-        held.add(values["DATABASE_URL"].split("@")[0].rpartition(":")[2].encode())
+        secrets |= {f"{folder}'s {key}": forms(values[key]) for key in values if key.endswith(("_KEY", "_SALT"))}
+        password = unquote(values["DATABASE_URL"].split("@")[0].rpartition(":")[2])
+        secrets["the target's password"] = forms(password)
+    place = seen.rehearsed.place
     written = [path for path in (seen.rehearsed.directory / "state").rglob("*") if path.is_file()]
-    texts = [path.read_bytes() for path in written] + [seen.rehearsed.ended.out.encode()]
+    written += [path for path in place.reports.rglob("*") if path.is_file()]
+    written += list(seen.rehearsed.directory.glob("*/*.log"))
+    texts = {str(path): path.read_bytes() for path in written}
+    texts["its output"] = (seen.rehearsed.ended.out + seen.rehearsed.ended.err).encode()
+    for folder in ("TekupVault", "Tekup-Billy", "RendetaljeOS"):
+        repository = seen.repository(folder)
+        for line in git(repository, "rev-list", "--objects", "main..HEAD").splitlines():
+            name = line.split()[0]
+            content = subprocess.run(["git", "cat-file", "-p", name], cwd=repository, capture_output=True, check=True)
+            texts[f"{folder} {line}"] = content.stdout
     assert any(path.name == "journal.sqlite3" for path in written)
-    assert not [secret[:4] for secret in held for text in texts if secret in text]
+    assert len(secrets) > 6
+    assert {where: found for where, text in texts.items() if (found := named_in(text, secrets))} == {}
 
 
 def test_a_rehearsal_of_another_plan_leaves_nothing_at_all() -> None:

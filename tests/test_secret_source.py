@@ -9,7 +9,7 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import BUILT_IN, read_plan
-from tekup_migrate.secret_source import PASSWORD, SecretSource, variable
+from tekup_migrate.secret_source import PASSWORD, SecretSource, taken_from, variable
 from tests.keymaking import made_jwt, made_ref
 from tests.scripted import ScriptedOperator
 
@@ -97,3 +97,12 @@ async def test_forgotten_secrets_are_held_until_the_sitting_ends_and_can_be_kept
     await secrets.keep_again(TARGET)
     assert await secrets.kept(TARGET) == (PASSWORD,)
     assert await source(ScriptedOperator(), MemoryStore()).kept(TARGET) == ()
+
+
+def test_secrets_are_taken_out_of_the_environment_so_that_no_child_inherits_them() -> None:
+    values = {"TEKUP_MIGRATE_NEW_PASSWORD": "p", "TEKUP_MIGRATE_NEW_ANON_KEY": "k", "TEKUP_MIGRATE_SEAL_KEY": "s"}
+    environment = {**values, "TEKUP_MIGRATE_PASSPHRASE": "w", "TEKUP_MIGRATE_X": "x", "PATH": "/bin"}
+    taken = taken_from(environment, {})
+    assert environment == {"TEKUP_MIGRATE_X": "x", "PATH": "/bin"}
+    assert values.items() <= taken.items()
+    assert taken_from(environment, dict(taken)) == taken, "asked for again, they are still known"

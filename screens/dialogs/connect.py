@@ -56,6 +56,18 @@ class UrlInput(Input):
         """Cut nothing: a password may be in it, and the clipboard is read by others."""
 
 
+class PasswordInput(SecretInput):
+    """The line for the password; a whole URL that is pasted into it is taken for what it is."""
+
+    def _on_paste(self, event: events.Paste) -> None:
+        if "://" in event.text:
+            event.stop()
+            event.prevent_default()
+            self.post_message(UrlInput.Pasted(event.text))
+        else:
+            super()._on_paste(event)
+
+
 class ConnectDialog(Dialog[ConnectionAnswer | None]):
     """Returns what to connect with, or None when the operator does not have it now."""
 
@@ -99,7 +111,7 @@ class ConnectDialog(Dialog[ConnectionAnswer | None]):
         url = UrlInput(self._request.text, id="url")
         url.border_title = "Connection URL, or its parts"
         yield url
-        password = SecretInput()
+        password = PasswordInput()
         password.border_title = "Password"
         password.value = self._request.password.reveal() if self._request.password is not None else ""
         yield password

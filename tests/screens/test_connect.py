@@ -77,7 +77,6 @@ async def test_a_pasted_url_is_taken_apart_and_its_password_is_taken_out_at_once
     async with app.run_test(size=size) as pilot:
         await asked(pilot)
         assert f"ref       {REF}" in shown(pilot)
-        await pilot.press("shift+tab")
         await paste(pilot, f'# the session pooler\nDATABASE_URL="{POOLER.replace("@", ":ses@me#1@", 1)}"\n')
         text = shown(pilot)
         for part in ("session pooler", "eu-west-3", "@ → %40", "differs from the plan"):
