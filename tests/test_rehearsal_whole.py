@@ -219,7 +219,8 @@ def test_no_secret_is_in_anything_that_was_written_printed_or_committed(seen: Se
     secrets: dict[str, set[bytes]] = {}
     for _, folder, path in ENV_FILES:
         values = read_environment(seen.repository(folder) / path).values
-        secrets |= {f"{folder}'s {key}": forms(values[key]) for key in values if key.endswith(("_KEY", "_SALT"))}
+        held = {key: value for key, value in values.items() if key.endswith(("_KEY", "_SALT")) and value}
+        secrets |= {f"{folder}'s {key}": forms(value) for key, value in held.items()}
         password = unquote(values["DATABASE_URL"].split("@")[0].rpartition(":")[2])
         secrets["the target's password"] = forms(password)
     place = seen.rehearsed.place
