@@ -97,6 +97,10 @@ class WizardApp(App[int]):
             revealed.hide()
         return self.desk.conductor.redact(super().export_screenshot(title=title, simplify=simplify))
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy a text, without any held secret: the clipboard is read by others."""
+        super().copy_to_clipboard(self.desk.conductor.redact(text))
+
     # The run's life ------------------------------------------------------------------------------------
 
     async def on_mount(self) -> None:
@@ -272,16 +276,6 @@ class WizardApp(App[int]):
     def _help(self) -> None:
         if not isinstance(self.screen, HelpDialog):
             self.push_screen(help_for(self.screen, self.desk))
-
-    # What leaves the screen ----------------------------------------------------------------------------
-
-    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
-        """Return a picture of the screen as SVG, without any held secret."""
-        return self.desk.conductor.redact(super().export_screenshot(title=title, simplify=simplify))
-
-    def copy_to_clipboard(self, text: str) -> None:
-        """Copy a text, without any held secret: the clipboard is read by others."""
-        super().copy_to_clipboard(self.desk.conductor.redact(text))
 
     # What is painted -----------------------------------------------------------------------------------
 
