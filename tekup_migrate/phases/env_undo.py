@@ -58,7 +58,7 @@ class EnvUndo(Step):
                 *(changes or [Remark("Every file is as it was before: nothing is written.")]),
             ),
             parts=tuple(parts),
-            world=tuple(world),
+            world=(*world, (context.memory.recall(self._kept_key) or b"").decode()),
         ).choosing(self._chosen(context))
 
     async def revert(self, context: Context) -> None:
@@ -97,7 +97,7 @@ class EnvUndo(Step):
         """Forget the former bytes, the choices, and that the app was pointed at the target."""
         for name in self._names(context):
             context.memory.forget(self._key(name))
-        for key in (self._names_key, self._choices_key, self._documented_key):
+        for key in (self._names_key, self._choices_key, self._kept_key, self._documented_key):
             context.memory.forget(key)
         forget_cut_over(context, self.app)
 
@@ -122,6 +122,8 @@ class EnvUndo(Step):
             said = f"; changed since and left: {', '.join(left)}" if left else ""
             context.ran("file", f"put back only what was rewritten{said}", str(former.path))
         else:
+            # Whoever tries again is asked again: what was agreed on is no longer what would be.
+            context.memory.remember(self._kept_key, (context.memory.recall(self._kept_key) or b"") + b"+")
             context.ran("file", "kept as it is now", str(former.path))
 
     async def _written_since(self, context: Context) -> tuple[str, ...]:
@@ -160,6 +162,10 @@ class EnvUndo(Step):
     @property
     def _documented_key(self) -> str:
         return _documented_key(self.id)
+
+    @property
+    def _kept_key(self) -> str:
+        return f"{self.id}:kept"
 
     @property
     def _choices_key(self) -> str:
@@ -246,7 +252,8 @@ def _three_versions(context: Context, former: FormerFile, now: object, content: 
     else:
         yield Remark(f"{former.path} was edited since. It stays as it is now unless you choose otherwise.", True)
     yield Remark(f"{former.path}: from what it was before to what this run wrote")
-    yield _change(context, former, former.content, former.written)
+    gone = _part_id(former) if now is Now.GONE else ""
+    yield _change(context, former, former.content, former.written, part=gone)
     if now is Now.EDITED:
         yield Remark(f"{former.path}: from what this run wrote to what it is now")
         yield _change(context, former, former.written, content, part=_part_id(former))

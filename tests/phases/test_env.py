@@ -12,7 +12,7 @@ from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP
 from tekup_migrate.phases.env_undo import documented_mentions
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, Remark, Reply
+from tekup_migrate.steps import Answer, Context, FileChange, Remark, Reply
 from tekup_migrate.walk import Ending
 from tests.keymaking import made_jwt
 from tests.phases.env_world import EnvWorld, choices, shown
@@ -222,3 +222,20 @@ async def test_a_url_that_is_no_url_is_refused_with_its_file_and_key(world: EnvW
     assert outcome.ending is Ending.FAILED
     assert ".env: DATABASE_URL: the value is not a Postgres URL" in str(outcome.error)
     assert (world.root / ".env").read_bytes() == b"DATABASE_URL=${OTHER}\n"
+
+
+async def test_a_file_that_was_deleted_since_comes_back_only_where_the_operator_says_so(world: EnvWorld) -> None:
+    await world.run()
+    path = world.root / ".env"
+    path.unlink()
+    preview = await world.step.preview_revert(world.context())
+    part = preview.parts[0]
+    assert part.id in {
+        line.part for action in preview.actions if isinstance(action, FileChange) for line in action.lines
+    }
+    runner = Runner(steps=[world.step], context=world.context(), journal=world.journal)
+    assert (await Rollback.of(runner).run()).ending is Ending.DIFFERS
+    assert not path.exists()
+    world.operator.replies = [Reply(Answer.PROCEED, choices={part.id: part.options[1]})]
+    assert (await Rollback.of(runner).run()).ending is Ending.FINISHED
+    assert path.read_bytes() == world.env()
