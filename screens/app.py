@@ -64,7 +64,7 @@ class WizardApp(App[int]):
     TITLE = "tekup-migrate"
     COMMANDS = {WizardCommands}  # noqa: RUF012 - Textual's own declaration
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(command.binding for command in commands.COMMANDS),
+        *(command.binding for command in commands.COMMANDS if command.keys),
         Binding("ctrl+c", "interrupt", "Pause", show=False, priority=True),
         Binding("ctrl+q", "quit", "Save and quit", show=False, priority=True),
     ]
@@ -215,6 +215,7 @@ class WizardApp(App[int]):
             "start": desk.conductor.start,
             "pause": desk.conductor.pause,
             "rollback": desk.conductor.roll_back,
+            "restore": desk.conductor.restore,
             "evidence": lambda: navigation.read(EvidenceScreen(desk)),
             "log": lambda: navigation.read(LogScreen(desk)),
             "phase": self._open_marked,

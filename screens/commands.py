@@ -46,6 +46,13 @@ PAUSE = Command(
 EVIDENCE = Command("evidence", "e", "e", "Evidence", "Shows what every step has proved so far, with its figures.")
 LOG = Command("log", "l", "l", "Log", "Shows every statement, command and file change that ran, and their output.")
 ROLL_BACK = Command("rollback", "b", "b", "Roll back", "Takes finished steps back, the last one first.")
+RESTORE = Command(
+    "restore",
+    "",
+    "in b",
+    "Restore from a backup",
+    "The last resort: a backup over a live database, or one table of it beside the live one.",
+)
 PHASE = Command("phase", "o", "o", "Open", "Opens the screen of the phase that is marked in the list.")
 HUB = Command("hub", "h", "h", "Hub", "Goes to the list of all phases and steps.")
 CRITERIA = Command("criteria", "c", "c", "Criteria", "Shows the success criteria, with the evidence for each.")
@@ -55,4 +62,4 @@ QUIT = Command(
     "quit", "q", "q", "Save and quit", "Pauses as p does, keeps everything in the journal, and leaves.", right=True
 )
 
-COMMANDS = (START, PAUSE, EVIDENCE, LOG, ROLL_BACK, PHASE, HUB, CRITERIA, BACK, HELP, QUIT)
+COMMANDS = (START, PAUSE, EVIDENCE, LOG, ROLL_BACK, RESTORE, PHASE, HUB, CRITERIA, BACK, HELP, QUIT)

@@ -7,20 +7,25 @@ It owns the life of the run, so that no screen does. What it needs from whoever 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
 from screens.board import Board
-from screens.retreat import AGAIN, KEEP, how_far, on_trouble
-from screens.wording import clock
+from screens.recovery import NO_BACKUP, chosen_restore, on_failed_restore
+from screens.retreat import AGAIN, KEEP, RESTORE, chosen_end, on_trouble
+from screens.wording import clock, counted
+from tekup_migrate.backup.catalogue import finished_backups
 from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
 from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
+from tekup_migrate.phases.covering import backups_root
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
+from tekup_migrate.restoration import carry_out_restore
 from tekup_migrate.rollback import Rollback
+from tekup_migrate.runner import statuses
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import Operator, Question
 from tekup_migrate.walk import Ending, Outcome
@@ -107,7 +112,7 @@ class Conductor:
         self._stage = stage
         self._report_file = report_file
         self._wish = asyncio.Event()
-        self._back = False
+        self._errand: Callable[[Sitting], Awaitable[None]] = self._advance
 
     async def conduct(self) -> None:
         """Open the sitting, carry out what is wished, and close it.
@@ -133,22 +138,37 @@ class Conductor:
         while not self.leaving:
             await self._wish.wait()
             self._wish.clear()
-            back, self._back = self._back, False
             if not self.leaving:
-                await (self._retreat(sitting) if back else self._advance(sitting))
+                await self._errand(sitting)
         self._stage.closing()
         self._write_report(sitting)
 
     def start(self) -> None:
         """Start the run, or let it go on from where it stands."""
         if not self.why_not_start():
-            self._wish.set()
+            self._wish_for(self._advance)
 
     def roll_back(self) -> None:
         """Ask how far to roll back, and do it."""
         if not self.why_not_roll_back():
-            self._back = True
-            self._wish.set()
+            self._wish_for(self._retreat)
+
+    def restore(self) -> None:
+        """Ask which backup to restore, and do it."""
+        if not self.why_not_restore():
+            self._wish_for(self._recover)
+
+    def why_not_restore(self) -> str:
+        """Return why no backup can be restored now, or an empty text."""
+        if self.stance is Stance.RUNNING:
+            return "The run is going. p pauses it; then a backup can be restored."
+        if self.stance is Stance.RESTING and self.sitting is not None:
+            return "" if finished_backups(backups_root(self.sitting.context)) else NO_BACKUP
+        return self.why_not_start()
+
+    def _wish_for(self, errand: Callable[[Sitting], Awaitable[None]]) -> None:
+        self._errand = errand
+        self._wish.set()
 
     def why_not_roll_back(self) -> str:
         """Return why nothing can be rolled back now, or an empty text."""
@@ -236,8 +256,11 @@ class Conductor:
     async def _retreat(self, sitting: Sitting) -> None:
         """Ask how far to go back, and take step by step back."""
         rollback = Rollback.of(sitting.runner)
-        to = await self._choose(how_far(rollback.outline(), self._plan))
-        if to == KEEP:
+        restorable = not self.why_not_restore()
+        to = await chosen_end(rollback.outline(), self._plan, self._choose, restorable=restorable)
+        if to == RESTORE:
+            await self._recover(sitting)
+        if to in (KEEP, RESTORE):
             return
         self._stage.started()
         while True:
@@ -252,6 +275,26 @@ class Conductor:
             self._stage.rested(f"Taken back.{left} The run can go forward again from here.")
         else:
             self._stage.stopped(outcome)
+
+    async def _recover(self, sitting: Sitting) -> None:
+        """Ask what to restore from which backup, and restore it."""
+        backups = finished_backups(backups_root(sitting.context))
+        step = await chosen_restore(backups, sitting.plan, self._choose, phase=self._board.phase.id)
+        if step is None:
+            return
+        self._board.put((*sitting.runner.status(), *statuses((step,), {})), self._board.seconds)
+        self._stage.started()
+        self.stance = Stance.RUNNING
+        outcome, wrong = await carry_out_restore(sitting, step)
+        self.stance = Stance.RESTING
+        self.refresh()
+        if outcome.ending is Ending.FINISHED:
+            again = f" {counted(len(wrong), 'step')} of the run must be carried out again." if wrong else ""
+            self._stage.rested(f"{step.title}: done, and compared.{again}")
+            return
+        if outcome.error is not None and not self.leaving:
+            await self._choose(on_failed_restore(outcome.error))
+        self._stage.stopped(outcome)
 
     async def _choose(self, question: Question) -> str:
         try:

@@ -66,6 +66,7 @@ class Desk:
             "start": conductor.why_not_start,
             "pause": conductor.why_not_pause,
             "rollback": conductor.why_not_roll_back,
+            "restore": conductor.why_not_restore,
             "evidence": self._unless_open,
             "phase": self._unless_open,
             "hub": self._unless_open,

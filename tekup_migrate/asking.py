@@ -123,6 +123,9 @@ def preview_lines(preview: Preview) -> Iterator[str]:
     for action in preview.actions:
         yield from _action_lines(action)
     yield f"  Undo    {preview.undo}"
+    if preview.cover is not None:
+        yield f"  Backup  {preview.cover.folder}, {preview.cover.age}"
+        yield f"  Restore {preview.cover.way_back}"
 
 
 def _action_lines(action: Action) -> Iterator[str]:

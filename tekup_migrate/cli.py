@@ -15,11 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tekup_migrate import __version__
+from tekup_migrate.backups_command import (
+    Desk,
+    add_backup_commands,
+    add_backup_options,
+    carry_out_backups,
+    carry_out_restore,
+    with_backup_options,
+)
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import BUILT_IN, Plan, read_plan
 
 if TYPE_CHECKING:
     from tekup_migrate.sitting import Opening
+    from tekup_migrate.steps import Operator
 
 ERROR, INTERRUPTED = 2, 130
 _SECRET_KINDS = ("password", "anon-key", "service-key")
@@ -31,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _speak_utf8()
     options = _parser().parse_args(arguments)
     try:
-        plan = read_plan(options.plan)
+        plan = with_backup_options(read_plan(options.plan), options)
         command: Callable[[Plan, argparse.Namespace], int] = options.command
         return command(plan, options)
     except MigrationError as error:
@@ -57,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         "--plan", type=Path, default=BUILT_IN, metavar="FILE", help="the plan (default: the built-in one)"
     )
     parser.add_argument("--state", type=Path, metavar="DIR", help="where runs are kept (default: your state directory)")
+    add_backup_options(parser, default=False)
     parser.set_defaults(command=_wizard)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_rehearse(commands)
@@ -78,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="carry the plan out without questions; loopback databases only")
     run.add_argument("--unattended", action="store_true", required=True, help="required: nobody will be asked")
     run.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
+    add_backup_options(run, default=argparse.SUPPRESS)
     run.set_defaults(command=_run)
     back = commands.add_parser("rollback", help="take the latest run back, the last step first, asking for each")
     back.add_argument(
@@ -86,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     back.add_argument("--unattended", action="store_true", help="ask nobody; loopback databases only")
     back.set_defaults(command=_roll_back)
     _add_credentials(commands)
+    add_backup_commands(commands, backups_command=_backups, restore_command=_restore)
     return parser
 
 
@@ -128,6 +140,7 @@ def _add_rehearse(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     rehearse.add_argument(
         "--then-roll-back", action="store_true", help="with --unattended: take everything back afterwards"
     )
+    add_backup_options(rehearse, default=argparse.SUPPRESS)
     rehearse.add_argument("--report", type=Path, metavar="FILE", help="write the JSON report there")
     rehearse.set_defaults(command=_rehearse)
 
@@ -156,7 +169,8 @@ def _wizard(plan: Plan, options: argparse.Namespace) -> int:
     from screens.wizard import open_wizard
     from tekup_migrate.real import real_opening
 
-    return open_wizard(plan, real_opening(plan, _state(options)), rehearsal=False)
+    opening = real_opening(plan, _state(options), called_as=_called_as(options))
+    return open_wizard(plan, opening, rehearsal=False)
 
 
 def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
@@ -180,7 +194,8 @@ def _run(plan: Plan, options: argparse.Namespace) -> int:
     require_loopback(plan)
     _require_report(options.report)
     _end_on_sigterm()
-    return _unattended(plan, real_opening(plan, _state(options)), options.report, attests=False)
+    opening = real_opening(plan, _state(options), called_as=_called_as(options))
+    return _unattended(plan, opening, options.report, attests=False)
 
 
 def _require_report(path: Path | None) -> None:
@@ -209,20 +224,50 @@ def _say(line: str) -> None:
 
 def _roll_back(plan: Plan, options: argparse.Namespace) -> int:
     import asyncio
+
+    from tekup_migrate.real import real_opening
+    from tekup_migrate.unattended import take_back
+
+    operator = _operator(plan, unattended=options.unattended)
+    _end_on_sigterm()
+    opening = real_opening(plan, _state(options), latest=True, called_as=_called_as(options))
+    return asyncio.run(take_back(opening, operator, plan, _say, to=options.to))
+
+
+def _operator(plan: Plan, *, unattended: bool) -> Operator:
+    """Return who answers: the terminal, or nobody, which is for databases on this machine only."""
     import getpass
 
     from tekup_migrate.asking import TerminalOperator
-    from tekup_migrate.real import real_opening, require_loopback
-    from tekup_migrate.steps import Operator
-    from tekup_migrate.unattended import UnattendedOperator, take_back
+    from tekup_migrate.real import require_loopback
+    from tekup_migrate.unattended import UnattendedOperator
 
-    operator: Operator = TerminalOperator(ask=input, ask_hidden=getpass.getpass, write=_say)
-    if options.unattended:
-        require_loopback(plan)
-        operator = UnattendedOperator()
+    if not unattended:
+        return TerminalOperator(ask=input, ask_hidden=getpass.getpass, write=_say)
+    require_loopback(plan)
+    return UnattendedOperator()
+
+
+def _called_as(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return the program and options with which a terminal reaches the same plan and runs again."""
+    plan = () if options.plan == BUILT_IN else ("--plan", str(options.plan.absolute()))
+    state = () if options.state is None else ("--state", str(options.state.absolute()))
+    return ("tekup-migrate", *plan, *state)
+
+
+def _backups(plan: Plan, options: argparse.Namespace) -> int:
     _end_on_sigterm()
-    opening = real_opening(plan, _state(options), latest=True)
-    return asyncio.run(take_back(opening, operator, plan, _say, to=options.to))
+    return carry_out_backups(_backups_desk(plan, options, unattended=False), options)
+
+
+def _restore(plan: Plan, options: argparse.Namespace) -> int:
+    _end_on_sigterm()
+    return carry_out_restore(_backups_desk(plan, options, unattended=options.unattended), options)
+
+
+def _backups_desk(plan: Plan, options: argparse.Namespace, *, unattended: bool) -> Desk:
+    operator = _operator(plan, unattended=unattended)
+    return Desk(plan, _state(options), _called_as(options), operator, _say, _print_json)
 
 
 def _verify(plan: Plan, options: argparse.Namespace) -> int:

@@ -37,6 +37,7 @@ class Project(Part, frozen=True):
         url: the connection URL without a password.
         api_url: the address of its API; derived from the ref where it is empty.
         backup_name: the backup folder's name before its date.
+        backup_schemas: schemas to back up beside ``public``.
         disk_limit_gb: how large its database may become, which Postgres cannot tell; 0 where it is not known.
         memory_gb: the memory of its compute size, which Postgres cannot tell either; 0 where it is not known.
     """
@@ -48,6 +49,7 @@ class Project(Part, frozen=True):
     url: str
     api_url: str = ""
     backup_name: str = ""
+    backup_schemas: tuple[str, ...] = ()
     disk_limit_gb: float = 0.0
     memory_gb: float = 0.0
 
@@ -193,6 +195,13 @@ class Criterion(Part, frozen=True):
     steps: tuple[str, ...]
 
 
+class Backups(Part, frozen=True):
+    """How backups are made: ``encrypt`` seals them with age, ``plain`` adds a plain SQL file for people to read."""
+
+    encrypt: bool = False
+    plain: bool = False
+
+
 class Plan(Part, frozen=True):
     """A consolidation.
 
@@ -201,6 +210,7 @@ class Plan(Part, frozen=True):
         title: how the wizard names it.
         branch: the git branch that the repositories' changes go to.
         decommission_days: days from the clean-up until the source may be deleted.
+        backups: how backups are made.
     """
 
     id: str
@@ -213,6 +223,7 @@ class Plan(Part, frozen=True):
     moves: tuple[Move, ...] = ()
     criteria: tuple[Criterion, ...] = ()
     decommission_days: int = 30
+    backups: Backups = Backups()
 
     def project_id(self, role: str) -> str:
         """Return the id of the project with a role; reading the plan proved that there is exactly one."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tekup_migrate.credentials.keyring_store import open_store
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.store import CredentialStore
-from tekup_migrate.errors import MigrationError
-from tekup_migrate.events import Listener
+from tekup_migrate.errors import JournalError, MigrationError
+from tekup_migrate.events import Listener, Ran
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.access import url_note
@@ -20,29 +21,54 @@ from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.secret_source import SecretSource, taken_from
-from tekup_migrate.sitting import Opening, Sitting, Surroundings, open_sitting
+from tekup_migrate.sitting import RESTORES, Opening, Sitting, Surroundings, open_sitting
 from tekup_migrate.steps import Context, Evidence, Operator, Verdict
 from tekup_migrate.store_choice import choose_store
 from tekup_migrate.unattended import UnattendedOperator
 
 
-def real_opening(plan: Plan, state: Path, *, latest: bool = False) -> Opening:
+def real_opening(plan: Plan, state: Path, *, latest: bool = False, called_as: tuple[str, ...] = ()) -> Opening:
     """Return what opens a sitting on the plan's own projects, with its runs kept in ``state``.
 
-    With ``latest`` it is the run that was begun last, finished or not; see ``open_sitting``.
+    With ``latest`` it is the run that was begun last, finished or not; see ``open_sitting``. ``called_as`` is how a
+    terminal reaches this plan and state.
     """
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
         """Open the sitting, with its secrets kept where the operator chose."""
-        surroundings = _surroundings(plan, state, await choose_store(operator, listen, state))
+        store = await choose_store(operator, listen, state)
+        surroundings = _surroundings(plan, state, store, called_as)
         async with open_sitting(plan, surroundings, operator, listen, latest=latest) as sitting:
             yield sitting
 
     return opening
 
 
-def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundings:
+def restoring_opening(plan: Plan, state: Path, *, called_as: tuple[str, ...] = ()) -> Opening:
+    """Return what opens a sitting to restore a backup in: the run that was begun last, else one for restores alone.
+
+    A backup must also be restorable where its run's journal is lost, damaged, or of an earlier version of the plan.
+    """
+
+    @asynccontextmanager
+    async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
+        store = await choose_store(operator, listen, state)
+        surroundings = _surroundings(plan, state, store, called_as)
+        async with AsyncExitStack() as stack:
+            try:
+                latest = open_sitting(plan, surroundings, operator, listen, latest=True)
+                sitting = await stack.enter_async_context(latest)
+            except JournalError as error:
+                listen(Ran(kind="note", text=f"{error.title}: the restore is kept in a journal of its own."))
+                apart = replace(surroundings, state=state / RESTORES)
+                sitting = await stack.enter_async_context(open_sitting(plan, apart, operator, listen))
+            yield sitting
+
+    return opening
+
+
+def _surroundings(plan: Plan, state: Path, store: CredentialStore, called_as: tuple[str, ...] = ()) -> Surroundings:
     redactor = Redactor()
     given = taken_from(os.environ)
     environment = dict(os.environ)
@@ -52,7 +78,12 @@ def _surroundings(plan: Plan, state: Path, store: CredentialStore) -> Surroundin
         return SecretSource(plan=plan, operator=operator, store=store, redactor=redactor, environment=given, given={})
 
     return Surroundings(
-        state=state, secrets=secrets, redactor=redactor, environment=environment, throw_away=throw_away_server
+        state=state,
+        secrets=secrets,
+        redactor=redactor,
+        environment=environment,
+        throw_away=throw_away_server,
+        called_as=called_as,
     )
 
 

@@ -180,7 +180,7 @@ class Rollback(Walk):
         confirmed = entry.fingerprint if entry is not None and entry.state is State.REVERTING else ""
         lines = await step.left_behind(self.context)
         if lines:
-            await self._ask_to_leave(step, lines)
+            await self._ask_what_of(step, lines)
         reversal = Reversal(step)
         while True:
             preview = await self._agree(reversal, confirmed)
@@ -201,11 +201,35 @@ class Rollback(Walk):
                 self._tell(step.id, StepState.FAILED, evidence=evidence)
                 return Outcome(Ending.DIFFERS, step.id)
 
-    async def _ask_to_leave(self, step: Step, lines: tuple[str, ...]) -> None:
-        choice = await self.context.operator.choose(_cannot_be_undone(step, tuple(map(self.context.redact, lines))))
-        if choice != "leave":
+    async def _ask_what_of(self, step: Step, lines: tuple[str, ...]) -> None:
+        """Let the operator stop, leave the step as it is, or restore the backup first that covers it."""
+        resort = await step.last_resort(self.context)
+        question = _cannot_be_undone(step, tuple(map(self.context.redact, lines)), resort)
+        choice = await self.context.operator.choose(question)
+        if choice == "leave":
+            raise SkippedError("it cannot be taken back")
+        if resort is None or choice != "restore":
             raise DeclinedError
-        raise SkippedError("it cannot be taken back")
+        await self._restore(resort)
+
+    async def _restore(self, resort: Step) -> None:
+        started = time.monotonic()
+        preview = await self._agree(resort, "")
+        self._write_ahead(resort, preview, State.INTENDED)
+        self._tell(resort.id, StepState.APPLYING)
+        await resort.apply(self.context)
+        self.journal.write(self.context.run, resort.id, State.APPLIED)
+        evidence = await self._verify(resort)
+        seconds = time.monotonic() - started
+        self.journal.write(self.context.run, resort.id, State.VERIFIED, evidence=evidence, seconds=seconds)
+        if evidence.verdict is not Verdict.PASSED:
+            raise MigrationError(
+                "The restore did not bring everything back",
+                happened=f"{evidence.summary}.",
+                unchanged="What the backup does not hold was not touched, and no step was taken back.",
+                remedy="Read the details; the backup and its RESTORE.md are as they were.",
+                details="\n".join(evidence.facts),
+            )
 
     def _conclude(self, step: Step, evidence: Evidence, started: float, *, reason: str = "") -> None:
         seconds = time.monotonic() - started
@@ -234,13 +258,15 @@ def _line(step: Step, *, asks: bool) -> UndoLine:
     )
 
 
-def _cannot_be_undone(step: Step, lines: tuple[str, ...]) -> Question:
+def _cannot_be_undone(step: Step, lines: tuple[str, ...], resort: Step | None) -> Question:
+    restore = Option("restore", resort.title, "What was written since is counted and shown first.") if resort else None
     return Question(
         title=f"“{step.title}” cannot be taken back",
         text="\n".join(lines),
         options=(
             Option("stop", "Stop here", "Nothing more is taken back; what was, stays so."),
             Option("leave", "Leave it as it is and go on", "The step counts as done; earlier ones are taken back."),
+            *((restore,) if restore else ()),
         ),
         safe="stop",
     )

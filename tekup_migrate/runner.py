@@ -20,6 +20,7 @@ from tekup_migrate.steps import (
     Option,
     Question,
     Step,
+    Undo,
     Verdict,
 )
 from tekup_migrate.walk import Ending, Outcome, Walk
@@ -70,6 +71,39 @@ class Runner(Walk):
         if last == len(self.steps) - 1:
             self.journal.finish(self.context.run)
         return Outcome(Ending.FINISHED)
+
+    async def carry_out(self, step: Step) -> Outcome:
+        """Carry out a step that is none of the plan's, such as a restore; the run neither goes on nor ends by it."""
+        self.context.gate.open()
+        outcome = await self._guarded(step, partial(self._attempt, step, None))
+        entry = self.journal.latest(self.context.run).get(step.id)
+        passed_over = entry is not None and entry.state is State.SKIPPED
+        return outcome or Outcome(Ending.DECLINED if passed_over else Ending.FINISHED, step.id)
+
+    async def look_again(self, why: str) -> tuple[str, ...]:
+        """Look whether what the finished steps changed still holds; return the ids of those that do not.
+
+        They count as failed from then on, for the reason ``why``, and so do the looks that came after the first of
+        them: the run begins with them again.
+        """
+        latest, wrong = self.journal.latest(self.context.run), list[str]()
+        for step in self.steps:
+            entry = latest.get(step.id)
+            if entry is None or entry.state is not State.VERIFIED:
+                continue
+            if bool(wrong) if step.undo is Undo.NOTHING else not await self._holds(step):
+                wrong.append(step.id)
+                self.journal.write(self.context.run, step.id, State.FAILED, reason=why)
+        if wrong:
+            self.journal.reopen(self.context.run)
+        return tuple(wrong)
+
+    async def _holds(self, step: Step) -> bool:
+        try:
+            return (await self._verify(step)).verdict in _GOOD
+        except MigrationError:
+            # What cannot be looked at is carried out again; a lasting cause shows itself there.
+            return False
 
     def _declined(self, step: Step) -> None:
         self._tell(step.id, StepState.WAITING)

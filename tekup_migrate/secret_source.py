@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 
+from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
 from tekup_migrate.credentials.keys import Slot, check_key, is_placeholder, read_slot
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.seal import Seal
@@ -122,6 +123,36 @@ class SecretSource:
             held = self._held.get((project_id, kind))
             if held is not None:
                 await self._store.set(self._plan.projects[project_id].ref, kind, held)
+
+    async def backup_key(self, project_id: str, *, make: bool = False) -> Secret | None:
+        """Return the age identity of a project's sealed backups: held, stored, from the environment, or made now."""
+        held = self._held.get((project_id, BACKUP_KEY)) or await self._find_backup_key(project_id)
+        if held is None and make:
+            held = await self._make_backup_key(project_id)
+        if held is not None:
+            self._held[project_id, BACKUP_KEY] = held
+            self._redactor.hold(held)
+        return held
+
+    async def _find_backup_key(self, project_id: str) -> Secret | None:
+        ref = self._plan.projects[project_id].ref
+        stored = await self._store.get(ref, BACKUP_KEY)
+        value = self._environment.get(variable(project_id, BACKUP_KEY), "").strip()
+        return stored or (Secret(value, kind=BACKUP_KEY, project=ref) if value else None)
+
+    async def _make_backup_key(self, project_id: str) -> Secret:
+        project = self._plan.projects[project_id]
+        if not self._store.lasting:
+            raise MigrationError(
+                "A sealed backup needs a place for its key",
+                happened=f"Secrets are kept in {self._store.name}: nobody could open the backup of {project.title}.",
+                unchanged="Nothing was dumped.",
+                remedy="Use a keyring or a sealed file of secrets; or make a key with `age-keygen`, keep it safe, and"
+                f" set {variable(project_id, BACKUP_KEY)} to it; or back up without --encrypt.",
+            )
+        made = new_backup_key(project.ref)
+        await self._store.set(project.ref, BACKUP_KEY, made)
+        return made
 
     async def _secret(self, project_id: str, kind: str, why: str) -> Secret:
         held = self._held.get((project_id, kind))

@@ -22,11 +22,16 @@ from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
 from tekup_migrate.lock import hold
 from tekup_migrate.memory import peak_memory
 from tekup_migrate.phases import steps_of
-from tekup_migrate.plan import Plan
+from tekup_migrate.plan import Backups, Plan
 from tekup_migrate.report.document import PEAK_MEMORY, Report, make_report
 from tekup_migrate.runner import Runner
 from tekup_migrate.steps import Context, Operator
 from tekup_migrate.surroundings import Memory, Secrets, ThrowAwayServers
+
+RESTORES = "restores"
+"""The folder, beside the runs, of restores that belong to no run."""
+
+_BACKUPS = "backups"
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class Surroundings:
         throw_away: starts servers to restore backups into.
         rehearsal: whether everything is thrown away afterwards.
         api_addresses: by project id, where its API is asked if not at the project's own address.
+        called_as: the program and options with which a terminal reaches this plan; empty where none does.
     """
 
     state: Path
@@ -83,6 +89,7 @@ class Surroundings:
     throw_away: ThrowAwayServers
     rehearsal: bool = False
     api_addresses: Mapping[str, str] = field(default_factory=dict)
+    called_as: tuple[str, ...] = ()
 
 
 @asynccontextmanager
@@ -107,6 +114,7 @@ async def open_sitting(
         journal = Journal.open(folder / JOURNAL)
         try:
             run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal, only_latest=latest)
+            plan = _with_lasting_options(plan, RunMemory(journal, run.id))
             recorder = _Recorder(journal, run.id, listen, surroundings.redactor)
             context = Context(
                 plan=plan,
@@ -122,6 +130,7 @@ async def open_sitting(
                 throw_away=surroundings.throw_away,
                 rehearsal=surroundings.rehearsal,
                 api_addresses=surroundings.api_addresses,
+                called_as=surroundings.called_as,
             )
             runner = Runner(steps=steps_of(plan), context=context, journal=journal)
             yield Sitting(
@@ -133,7 +142,8 @@ async def open_sitting(
 
 
 def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool, *, only_latest: bool) -> tuple[RunRecord, bool]:
-    text = msgspec.json.encode(plan).decode()
+    # How backups are made may change between two sittings; what is migrated may not.
+    text = msgspec.json.encode(msgspec.structs.replace(plan, backups=Backups())).decode()
     latest = journal.latest_run()
     if latest is None and only_latest:
         raise JournalError(
@@ -152,6 +162,15 @@ def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool, *, only_late
             remedy="Put the plan file back as it was, or begin a new run elsewhere with --state DIR.",
         )
     return latest, True
+
+
+def _with_lasting_options(plan: Plan, memory: Memory) -> Plan:
+    """Return the plan with what was ever asked for its backups: a run that began sealed never goes on in the open."""
+    kept = msgspec.json.decode(memory.recall(_BACKUPS) or b"{}", type=Backups)
+    options = Backups(encrypt=plan.backups.encrypt or kept.encrypt, plain=plan.backups.plain or kept.plain)
+    if options != kept:
+        memory.remember(_BACKUPS, msgspec.json.encode(options))
+    return msgspec.structs.replace(plan, backups=options)
 
 
 def _remember_peak_memory(memory: Memory) -> None:

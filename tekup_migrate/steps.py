@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
+from tekup_migrate.cover import Cover
 from tekup_migrate.events import Listener, Ran
 from tekup_migrate.parts import Choices, Part
 from tekup_migrate.plan import Plan, Project
@@ -143,6 +144,7 @@ class Preview(Struct, frozen=True, kw_only=True):
         typed_name: what must be typed as well, where rows would be lost that exist nowhere else.
         parts: what the operator decides about one by one; what is chosen is part of the fingerprint.
         world: what was read to make this preview; part of the fingerprint, not shown.
+        cover: the newest backup of what could be destroyed, where there is one.
     """
 
     title: str
@@ -154,6 +156,7 @@ class Preview(Struct, frozen=True, kw_only=True):
     typed_name: str = ""
     parts: tuple[Part, ...] = ()
     world: tuple[str, ...] = ()
+    cover: Cover | None = None
 
     def choosing(self, choices: Choices) -> Preview:
         """Return the same preview with other choices for some of its parts."""
@@ -271,6 +274,7 @@ class Context:
         throw_away: starts servers to restore backups into.
         rehearsal: whether everything here is thrown away afterwards; shown, never decided upon.
         api_addresses: by project id, where its API is asked if not at the project's own address.
+        called_as: the program and options with which a terminal reaches this plan; empty where none does.
     """
 
     plan: Plan
@@ -286,6 +290,7 @@ class Context:
     throw_away: ThrowAwayServers
     rehearsal: bool = False
     api_addresses: Mapping[str, str] = field(default_factory=dict)
+    called_as: tuple[str, ...] = ()
 
     def redact(self, text: str) -> str:
         """Return a text with every held secret replaced by its mask."""
@@ -375,6 +380,10 @@ class Step(ABC):
 
     def forget(self, context: Context) -> None:  # noqa: B027 - most steps that only read note nothing
         """Forget what was noted, so that the step begins anew; called once it is seen to be taken back."""
+
+    async def last_resort(self, context: Context) -> Step | None:
+        """Return the step that restores the backup which covers this one, where it cannot be taken back itself."""
+        return None
 
     async def left_behind(self, context: Context) -> tuple[str, ...]:
         """Return what ``revert`` cannot take back, a line each, with the backup that covers it."""

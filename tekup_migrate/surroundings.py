@@ -56,6 +56,15 @@ class Secrets(Protocol):
     async def seal(self) -> Seal:
         """Return what seals the former contents of files, so that they are not kept in plaintext."""
 
+    async def backup_key(self, project_id: str, *, make: bool = False) -> Secret | None:
+        """Return the age identity that a project's sealed backups open with, or None where there is none.
+
+        With ``make``, a new one is made where there is none, and kept.
+
+        Raises:
+            MigrationError: a new one could not be kept for a later sitting.
+        """
+
 
 class Memory(Protocol):
     """What a step must still know in a later sitting to verify or revert itself; kept in the journal."""

@@ -133,6 +133,9 @@ class NoSecrets:
     async def seal(self) -> Seal:
         raise AssertionError
 
+    async def backup_key(self, project_id: str, *, make: bool = False) -> Secret | None:
+        return None
+
 
 def make_context(
     folder: Path,

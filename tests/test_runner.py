@@ -11,7 +11,7 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
 from tekup_migrate.journal import Journal, State
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, Danger, Evidence, Reply, Step, Verdict
+from tekup_migrate.steps import Answer, Context, Danger, Evidence, Reply, Step, Undo, Verdict
 from tekup_migrate.walk import Ending
 from tests.scripted import FileStep, ScriptedOperator, make_context
 
@@ -224,3 +224,45 @@ async def test_a_run_stops_behind_the_phase_it_was_asked_for(tmp_path: Path, jou
     run = journal.latest_run()
     assert run is not None
     assert not run.finished
+
+
+class Looking(FileStep):
+    """A step that only looks."""
+
+    undo = Undo.NOTHING
+
+
+async def test_what_no_longer_holds_is_carried_out_again_and_what_was_looked_at_after_it_too(
+    tmp_path: Path, journal: Journal
+) -> None:
+    first, second = FileStep(tmp_path / "a", name="a"), FileStep(tmp_path / "c", name="c")
+    before, after = Looking(tmp_path / "b", name="b"), Looking(tmp_path / "d", name="d")
+    runner, _ = runner_of(tmp_path, journal, first, before, second, after)
+    await runner.run()
+    assert await runner.look_again("restored") == ()
+    second.path.unlink()
+    assert await runner.look_again("a backup was restored") == ("one.c", "one.d")
+    run = journal.latest_run()
+    assert run is not None
+    assert not run.finished
+    assert journal.latest(run.id)["one.c"].reason == "a backup was restored"
+    assert (await runner.run()).ending is Ending.FINISHED
+    assert [step.applied for step in (first, before, second, after)] == [1, 1, 2, 1]
+
+
+async def test_a_step_outside_of_the_plan_is_journaled_and_neither_ends_nor_moves_the_run(
+    tmp_path: Path, journal: Journal
+) -> None:
+    runner, _ = runner_of(tmp_path, journal, FileStep(tmp_path / "a"))
+    extra = FileStep(tmp_path / "extra", name="extra", phase="restore")
+    assert (await runner.carry_out(extra)).ending is Ending.FINISHED
+    assert states(journal, extra.id) == [State.INTENDED, State.APPLIED, State.VERIFIED]
+    run = journal.latest_run()
+    assert run is not None
+    assert not run.finished
+    assert runner.status()[0].state is StepState.WAITING
+    operator = ScriptedOperator(replies=[Reply(Answer.SKIP, "rather not")])
+    again, _ = runner_of(tmp_path, journal, FileStep(tmp_path / "a"), operator=operator)
+    other = FileStep(tmp_path / "other", name="other", phase="restore")
+    assert (await again.carry_out(other)).ending is Ending.DECLINED
+    assert not other.path.exists()

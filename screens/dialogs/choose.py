@@ -39,8 +39,9 @@ class ChooseDialog(Dialog[str]):
         """Lay out an option on each line, its consequence under it."""
         for number, option in enumerate(self._question.options, 1):
             yield Choice(f"option-{number}", str(number), one_line(option.label))
-            consequence = Content.styled(plain(option.consequence), "dim")
-            yield Static(consequence, classes="consequence")
+            if option.consequence:
+                consequence = Content.styled(plain(option.consequence), "dim")
+                yield Static(consequence, classes="consequence")
 
     def choices(self) -> Iterable[Widget]:
         """Return the way out."""

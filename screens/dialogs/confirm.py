@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from textual import events, on
 from textual.app import ComposeResult
@@ -17,6 +18,7 @@ from screens.widgets.choice import Choice
 from screens.widgets.diff_view import DiffView
 from screens.widgets.preview_view import blocks
 from screens.wording import one_line, plain
+from tekup_migrate.cover import Cover
 from tekup_migrate.steps import Answer, Danger, FileChange, Preview, Reply, Step
 
 _TAKEN_LETTERS = frozenset("S")
@@ -31,6 +33,14 @@ def capital_letter(verb: str, opening_key: str) -> str:
     refused = _TAKEN_LETTERS | {opening_key.upper()}
     letters = [letter for letter in verb.upper() + _LAST_RESORT if letter.isascii() and letter.isalpha()]
     return next(letter for letter in letters if letter not in refused)
+
+
+def covering(cover: Cover) -> Content:
+    """Return the backup that covers what will be gone, its age, and the way back."""
+    name = Path(cover.folder).name
+    return Content.assemble(
+        ("Backup  ", "dim"), plain(f"{name}, {cover.age}"), ("\nRestore ", "dim"), plain(cover.way_back)
+    )
 
 
 class ConfirmDialog(Dialog[Reply]):
@@ -75,6 +85,8 @@ class ConfirmDialog(Dialog[Reply]):
         """Say how it is taken back, and ask for the target's name where rows would be lost."""
         undo = Content.assemble(("Undo    ", "dim"), plain(self.preview.undo))
         yield Static(undo, id="undo", classes="line")
+        if self.preview.cover is not None:
+            yield Static(covering(self.preview.cover), id="cover", classes="line")
         if self.preview.typed_name:
             name = one_line(self.preview.typed_name)
             prompt = "Rows that exist nowhere else would be lost. Tab, then type the name "

@@ -18,6 +18,7 @@ from tekup_migrate.backup.contents import digest_table
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, TableContent
 from tekup_migrate.backup.pg_restore import Restoration, RestoreProblem, run_pg_restore, without_schemas
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
+from tekup_migrate.backup.progress import COPY_IN, TableProgress
 from tekup_migrate.backup.shims import Shims, install_shims
 from tekup_migrate.backup.toc import ArchiveEntry, entries_of
 from tekup_migrate.backup.verify import require_whole
@@ -160,7 +161,7 @@ async def drill(folder: Path, target: RestoreTarget, *, listen: Listener, gate: 
 async def _drill(folder: Path, target: RestoreTarget, listen: Listener, jobs: int) -> DrillResult:
     began = time.monotonic()
     manifest = await require_whole(folder, rows=False)
-    programs = await choose_programs(manifest.dump_major)
+    programs = await choose_programs(manifest.dump_major, restoring=True)
     version = await _version(target)
     work = _Drill(folder / ARCHIVE, target, manifest, programs, listen, jobs)
     entries = await entries_of(folder / ARCHIVE, programs)
@@ -213,12 +214,32 @@ class _Drill:
                 shims = await install_shims(connection, self.manifest)
                 chosen = without_schemas(entries, ("public", *shims.schemas))
                 restoration = Restoration(archive=self.archive, entries=chosen, database=database, jobs=self.jobs)
-                async with open_access(url, self.target.password, self.programs) as access:
-                    problems = await run_pg_restore(restoration, access, self.programs, listen=self.listen)
+                problems = await self._run(restoration, url, connection, rows=compare)
                 tables = await self._compare(connection) if compare else ()
             finally:
                 connection.terminate()
         return shims, problems, tables
+
+    async def _run(
+        self, restoration: Restoration, url: ConnectionUrl, connection: asyncpg.Connection, *, rows: bool
+    ) -> tuple[RestoreProblem, ...]:
+        """Run pg_restore, and show how far it is where it restores rows."""
+        progress = TableProgress.of_restore(self.manifest.tables, self.listen) if rows else None
+        ended = asyncio.Event()
+        watching = asyncio.create_task(progress.watch(connection, COPY_IN, ended)) if progress else None
+        try:
+            async with open_access(url, self.target.password, self.programs) as access:
+                problems = await run_pg_restore(
+                    restoration, access, self.programs, listen=self.listen, progress=progress
+                )
+        finally:
+            if watching is not None:
+                # The connection is needed again: its last look must end by itself.
+                ended.set()
+                await asyncio.gather(watching, return_exceptions=True)
+        if progress is not None:
+            progress.complete()
+        return problems
 
     @asynccontextmanager
     async def _database(self) -> AsyncIterator[str]:

@@ -29,7 +29,7 @@ from tekup_migrate.backup.instructions import PLAIN, restore_instructions
 from tekup_migrate.backup.manifest import ARCHIVE, FORMAT, INSTRUCTIONS, Manifest, TableContent, write_manifest
 from tekup_migrate.backup.plain import write_plain_sql
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
-from tekup_migrate.backup.progress import DumpProgress, copying_now
+from tekup_migrate.backup.progress import COPY_OUT, TableProgress
 from tekup_migrate.backup.sealing import seal_files
 from tekup_migrate.backup.source import Survey, survey
 from tekup_migrate.backup.writer import clear_note, clear_stale, note_writer
@@ -47,7 +47,6 @@ JOBS = 2
 """pg_dump's parallel workers. With its leader and our snapshot they are four connections, the most we hold a side."""
 
 _LOCK_WAIT = "1min"
-_POLL_SECONDS = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +60,9 @@ class BackupRequest:
         ref: the project's reference, for the manifest.
         schemas: the schemas to dump, whole.
         jobs: parallel workers of pg_dump.
-        sealed_for: the age recipient to seal the archive for (``sealing.public_part``), or empty for an open one.
+        sealed_for: the age recipient to seal the archive for (``age.public_part``), or empty for an open one.
         plain: whether to write ``plain.sql`` too, for people who want to read it.
+        plain_for: the oldest server's major version that shall be able to restore ``plain.sql``; 0 for the source's.
         installed: whether an installed pg_dump may be used; the embedded one otherwise.
     """
 
@@ -74,6 +74,7 @@ class BackupRequest:
     jobs: int = JOBS
     sealed_for: str = ""
     plain: bool = False
+    plain_for: int = 0
     installed: bool = True
 
 
@@ -174,7 +175,7 @@ class _Dump:
 
     async def run(self, connection: asyncpg.Connection) -> tuple[TableContent, ...]:
         """Run pg_dump, and meanwhile take the digests in the same snapshot."""
-        progress = DumpProgress(self.found.tables, self.listen)
+        progress = TableProgress.of_dump(self.found.tables, self.listen)
         dumping = asyncio.create_task(self._run_pg_dump(progress))
         digesting = asyncio.create_task(self._digest(connection, progress))
         watching = asyncio.create_task(self._watch(connection, progress, digesting))
@@ -187,7 +188,7 @@ class _Dump:
         progress.complete()
         return digesting.result()
 
-    async def _run_pg_dump(self, progress: DumpProgress) -> None:
+    async def _run_pg_dump(self, progress: TableProgress) -> None:
         async with open_access(self.request.url, self.request.password, self.programs) as access:
             argv = [str(self.programs.dump), *access.options, *self._options()]
             self.listen(Ran(kind="command", text=" ".join(argv), where=self.where))
@@ -222,12 +223,12 @@ class _Dump:
             f"--file={self.partial / ARCHIVE}",
         ]
 
-    async def _digest(self, connection: asyncpg.Connection, progress: DumpProgress) -> tuple[TableContent, ...]:
+    async def _digest(self, connection: asyncpg.Connection, progress: TableProgress) -> tuple[TableContent, ...]:
         contents = []
         total = len(self.found.tables)
         for number, table in enumerate(self.found.tables, 1):
             digest = await digest_table(connection, table.relation)
-            progress.counted(table.oid, digest.rows)
+            progress.counted(table.relation, digest.rows)
             content = TableContent(
                 schema=table.relation.schema,
                 name=table.relation.name,
@@ -239,18 +240,18 @@ class _Dump:
             self.listen(Progress(label="digests", done=number, total=total, unit="tables"))
         return tuple(sorted(contents, key=lambda content: content.label))
 
-    async def _watch(self, connection: asyncpg.Connection, progress: DumpProgress, busy: asyncio.Task[Any]) -> None:
+    async def _watch(self, connection: asyncpg.Connection, progress: TableProgress, busy: asyncio.Task[Any]) -> None:
         """Show how far pg_dump is, once the one connection we may use for asking is free."""
         await asyncio.wait({busy})
-        while busy.exception() is None:
-            progress.show(await copying_now(connection))
-            await asyncio.sleep(_POLL_SECONDS)
+        if busy.exception() is None:
+            await progress.watch(connection, COPY_OUT, asyncio.Event())
 
     async def complete(self, tables: tuple[TableContent, ...], started: datetime) -> Manifest:
         """Write everything beside the archive, and the manifest last."""
         (self.partial / SUPABASE_ROOT.name).write_bytes(SUPABASE_ROOT.read_bytes())
         if self.request.plain:
-            await write_plain_sql(self.partial / ARCHIVE, self.partial / PLAIN, self.programs, self.found.server_major)
+            oldest = min(self.request.plain_for or self.found.server_major, self.found.server_major)
+            await write_plain_sql(self.partial / ARCHIVE, self.partial / PLAIN, self.programs, oldest)
         if self.request.sealed_for:
             await seal_files(self.partial, self.request.sealed_for)
         manifest = Manifest(

@@ -14,7 +14,7 @@ def restore_instructions(manifest: Manifest, *, plain: bool) -> str:
     """Return RESTORE.md for a backup; ``plain`` says that the folder also holds a plain SQL file."""
     parts = [
         _origin(manifest),
-        _SEALED if manifest.sealed_for else _WHOLE,
+        _sealed(manifest) if manifest.sealed_for else _WHOLE,
         _PREPARE.format(major=manifest.dump_major, database=shlex.quote(manifest.database)),
         _requirements(manifest),
         _RESTORE.format(first=_first_table(manifest)),
@@ -45,22 +45,35 @@ pg_restore -f /dev/null {ARCHIVE}
 Both must end without an error.
 """
 
-_SEALED = f"""## 1. Is it whole? Open it
+
+def _sealed(manifest: Manifest) -> str:
+    entry = f"tekup-migrate/{manifest.ref}/backup key"
+    return f"""## 1. Is it whole? Open it
 
 ```sh
 sha256sum -c {CHECKSUMS}      # macOS: shasum -a 256 -c {CHECKSUMS}
 ```
 
-The files that end with `.age` are sealed. Write the backup key (`AGE-SECRET-KEY-1…`) into a file `key.txt` that only
-you can read, and open them with the program `age` (age-encryption.org):
+The files that end with `.age` are sealed for `{manifest.sealed_for}`. They open with the backup key
+(`AGE-SECRET-KEY-1…`) and the program `age` (age-encryption.org). The key is where secrets were kept when this backup
+was made. In the operating system's keyring it is the entry `{entry}` of the user `tekup-migrate`:
+
+- Linux: `secret-tool lookup service '{entry}' username tekup-migrate`
+- macOS: `security find-generic-password -s '{entry}' -a tekup-migrate -w`
+- Windows: Credential Manager, Windows Credentials
+- anywhere: `tekup-migrate backups --drill` and `tekup-migrate restore` find it by themselves
+
+Write it into a file outside of this folder that only you can read, name that file with `export KEY=…`, and open:
 
 ```sh
-for f in {ARCHIVE}/*.age; do age --decrypt --identity key.txt --output "${{f%.age}}" "$f" && rm "$f"; done
+find . -name '*.age' | while read -r f; do age --decrypt --identity "$KEY" --output "${{f%.age}}" "$f" && rm "$f"; done
 pg_restore -f /dev/null {ARCHIVE}
 ```
 
-All must end without an error.
+All must end without an error; work on a copy of this folder, the sealed files are removed as they are opened. Delete
+the key's file afterwards.
 """
+
 
 _PREPARE = """## 2. Prepare an empty database
 
@@ -158,6 +171,6 @@ def _notes(manifest: Manifest) -> str:
 _PLAIN_SQL = f"""## The plain SQL file
 
 `{PLAIN}` is the same content to read, or to restore with `psql -X -v ON_ERROR_STOP=1 -f {PLAIN}`. It does not create
-the schema `public` and sets nothing that the source's version does not know. A `psql` that stops at `\\restrict`
-is older than August 2025: update it.
+the schema `public`, and sets nothing that the server it was written for (the source, or an older target) does not
+know. A `psql` that stops at `\\restrict` is older than August 2025: update it.
 """

@@ -12,13 +12,13 @@ from tekup_migrate.backup.access import Access
 from tekup_migrate.backup.child import run_program
 from tekup_migrate.backup.plain import SETTINGS_SINCE
 from tekup_migrate.backup.programs import DumpPrograms
+from tekup_migrate.backup.progress import TableProgress
 from tekup_migrate.backup.toc import ArchiveEntry, write_list
 from tekup_migrate.errors import CommandFailedError
-from tekup_migrate.events import Listener, Progress, Ran
+from tekup_migrate.events import Listener, Ran
 
 _ENTRY = re.compile(r"pg_restore: from TOC entry \d+; \d+ \d+ (?P<rest>.*)\Z")
 _ERROR = re.compile(r"pg_restore: error: (?P<error>.*)\Z")
-_FINISHED = re.compile(r"finished item \d+ TABLE DATA ")
 _QUERY_FAILED = "could not execute query: ERROR:  "
 
 
@@ -50,7 +50,12 @@ class Restoration:
 
 
 async def run_pg_restore(
-    restoration: Restoration, access: Access, programs: DumpPrograms, *, listen: Listener
+    restoration: Restoration,
+    access: Access,
+    programs: DumpPrograms,
+    *,
+    listen: Listener,
+    progress: TableProgress | None = None,
 ) -> tuple[RestoreProblem, ...]:
     """Restore entries of an archive and return what could not be restored; everything else was.
 
@@ -73,7 +78,7 @@ async def run_pg_restore(
             str(restoration.archive),
         ]
         listen(Ran(kind="command", text=" ".join(argv), where=restoration.database))
-        reader = _Reader(sum(entry.kind == "TABLE DATA" for entry in restoration.entries), listen)
+        reader = _Reader(progress)
         finished = await run_program(argv, environment=access.environment, on_line=reader.on_line)
     problems = tuple(problem for problem in reader.problems if not _only_unknown_setting(problem))
     if finished.code != 0 and not reader.problems:
@@ -90,11 +95,9 @@ async def run_pg_restore(
 class _Reader:
     """Reads what pg_restore says, line by line."""
 
-    def __init__(self, tables: int, listen: Listener) -> None:
+    def __init__(self, progress: TableProgress | None) -> None:
         self.problems: list[RestoreProblem] = []
-        self._tables = tables
-        self._finished = 0
-        self._listen = listen
+        self._progress = progress
         self._entry = ""
 
     def on_line(self, line: str) -> None:
@@ -103,9 +106,8 @@ class _Reader:
             self._entry = match["rest"]
         elif match := _ERROR.match(line):
             self.problems.append(RestoreProblem(self._entry, match["error"].removeprefix(_QUERY_FAILED)))
-        elif _FINISHED.search(line):
-            self._finished += 1
-            self._listen(Progress(label="pg_restore", done=self._finished, total=self._tables, unit="tables"))
+        elif self._progress is not None:
+            self._progress.on_line(line)
 
 
 def _only_unknown_setting(problem: RestoreProblem) -> bool:

@@ -47,7 +47,7 @@ class DumpPrograms:
     embedded: bool
 
 
-async def choose_programs(server_major: int, *, installed: bool = True) -> DumpPrograms:
+async def choose_programs(server_major: int, *, installed: bool = True, restoring: bool = False) -> DumpPrograms:
     """Return the oldest programs that are at least as new as the server, installed ones before embedded ones.
 
     pg_dump refuses a newer server, and what a newer pg_dump wrote is harder to restore into an older server.
@@ -62,12 +62,23 @@ async def choose_programs(server_major: int, *, installed: bool = True) -> DumpP
     for major in sorted(EMBEDDED_MAJORS):
         if major >= server_major:
             return await embedded_programs(major)
+    if restoring:
+        raise _too_new_an_archive(server_major)
     raise MigrationError(
         f"No pg_dump for Postgres {server_major} on this machine",
         happened=f"The server is Postgres {server_major}; the newest pg_dump found is older, and pg_dump refuses "
         "a server newer than itself.",
         unchanged="Nothing was dumped or written.",
         remedy=f"Install the PostgreSQL {server_major} client programs, or a newer tekup-migrate.",
+    )
+
+
+def _too_new_an_archive(major: int) -> MigrationError:
+    return MigrationError(
+        f"No pg_restore for an archive of Postgres {major} on this machine",
+        happened=f"pg_dump {major} wrote the archive; the newest pg_restore found is older, and cannot read it.",
+        unchanged="Nothing was restored.",
+        remedy=f"Install the PostgreSQL {major} client programs, or a newer tekup-migrate.",
     )
 
 

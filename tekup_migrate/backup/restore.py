@@ -41,12 +41,19 @@ class TableChange:
         rows_now: rows in it now, or None where it does not exist.
         rows_then: rows in the backup, or None where the backup does not have it; it then stays as it is.
         equal: whether every column of every row is as in the backup, so that restoring loses nothing.
+        digest: of the rows now, or empty where the table does not exist.
     """
 
     table: str
     rows_now: int | None
     rows_then: int | None
     equal: bool
+    digest: str = ""
+
+    @property
+    def loses(self) -> bool:
+        """Whether rows that are there now are replaced by others."""
+        return bool(self.rows_now) and self.rows_then is not None and not self.equal
 
     def __str__(self) -> str:
         if self.rows_then is None:
@@ -108,7 +115,8 @@ async def _change(
     if not exists:
         return TableChange(str(relation), None, rows_then, equal=False)
     digest = await digest_table(connection, relation)
-    return TableChange(str(relation), digest.rows, rows_then, equal=then is not None and str(digest) == then.digest)
+    equal = then is not None and str(digest) == then.digest
+    return TableChange(str(relation), digest.rows, rows_then, equal=equal, digest=str(digest))
 
 
 async def restore_in_place(
@@ -126,7 +134,7 @@ async def restore_in_place(
     """
     gate.check()
     manifest = await require_whole(folder)
-    programs = await choose_programs(manifest.dump_major)
+    programs = await choose_programs(manifest.dump_major, restoring=True)
     return await gate.guard(_restore_in_place(folder / ARCHIVE, manifest, programs, url, password, listen))
 
 
@@ -150,6 +158,7 @@ async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
             restore=("--clean", "--if-exists", f"--use-list={chosen}", str(archive)),
             where=url.label,
             server_major=there.major,
+            rows=manifest.rows,
         )
         async with open_access(url, password, programs) as access:
             await run_script(script, access, programs, listen=listen)
@@ -224,7 +233,7 @@ async def _restore_table(  # noqa: PLR0917 - the parts of one restore
     archive: Path, content: TableContent, new_name: str, url: ConnectionUrl, password: Secret, listen: Listener
 ) -> RestoredTable:
     manifest = await asyncio.to_thread(Manifest.load, archive.parent)
-    programs = await choose_programs(manifest.dump_major)
+    programs = await choose_programs(manifest.dump_major, restoring=True)
     entries = await entries_of(archive, programs)
     old, new = Relation(content.schema, content.name), Relation(content.schema, new_name)
     there = await _read_target(url, password)

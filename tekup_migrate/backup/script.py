@@ -14,7 +14,7 @@ from tekup_migrate.backup.child import clean_environment, end_process
 from tekup_migrate.backup.plain import without_unknown_settings
 from tekup_migrate.backup.programs import DumpPrograms
 from tekup_migrate.errors import CommandFailedError
-from tekup_migrate.events import Listener, Ran
+from tekup_migrate.events import Listener, Progress, Ran
 
 _PIECE = 1 << 18
 _HEAD = 64 * 1024
@@ -32,6 +32,7 @@ class Script:
         where: the database, as it is shown.
         server_major: the server's major version; settings that it does not know are left out.
         before: SQL to run first, in the same transaction.
+        rows: how many rows it carries, to show how far it is; 0 shows nothing.
         edit: changes the first 64 kB of what pg_restore writes; rows beyond are passed on untouched.
     """
 
@@ -39,6 +40,7 @@ class Script:
     where: str
     server_major: int
     before: str = ""
+    rows: int = 0
     edit: Edit = bytes
 
 
@@ -57,7 +59,7 @@ async def run_script(script: Script, access: Access, programs: DumpPrograms, *, 
     try:
         target = await _start(writing, access.environment, stdin=asyncio.subprocess.PIPE)
         try:
-            await _carry(script, source, target, access)
+            await _carry(script, source, target, access, listen)
         finally:
             # Ending psql before its input ends is what rolls an unfinished transaction back.
             await asyncio.shield(end_process(target))
@@ -95,11 +97,15 @@ async def _start(
 
 
 async def _carry(
-    script: Script, source: asyncio.subprocess.Process, target: asyncio.subprocess.Process, access: Access
+    script: Script,
+    source: asyncio.subprocess.Process,
+    target: asyncio.subprocess.Process,
+    access: Access,
+    listen: Listener,
 ) -> None:
     said = [asyncio.create_task(_drain(stream)) for stream in (source.stderr, target.stderr, target.stdout)]
     try:
-        whole = await _pipe(script, source, target)
+        whole = await _pipe(script, source, target, listen)
         if whole and await source.wait() == 0:
             await _write(target, b"\nCOMMIT;\n")
             _close(target)
@@ -116,7 +122,9 @@ async def _carry(
         await asyncio.gather(*said, return_exceptions=True)
 
 
-async def _pipe(script: Script, source: asyncio.subprocess.Process, target: asyncio.subprocess.Process) -> bool:
+async def _pipe(
+    script: Script, source: asyncio.subprocess.Process, target: asyncio.subprocess.Process, listen: Listener
+) -> bool:
     """Pass the whole script on; False where psql stopped taking it."""
     stream = source.stdout
     if stream is None:
@@ -127,10 +135,19 @@ async def _pipe(script: Script, source: asyncio.subprocess.Process, target: asyn
     head = without_unknown_settings(script.edit(head), script.server_major)
     if not await _write(target, b"BEGIN;\n" + script.before.encode() + head):
         return False
+    lines = _show(script, head.count(b"\n"), listen)
     while piece := await stream.read(_PIECE):
         if not await _write(target, piece):
             return False
+        lines = _show(script, lines + piece.count(b"\n"), listen)
     return True
+
+
+def _show(script: Script, lines: int, listen: Listener) -> int:
+    """Show how far a script is: a row is a line, and the few lines of definitions do not matter to a bar."""
+    if script.rows:
+        listen(Progress(label="restore", done=min(lines, script.rows), total=script.rows, unit="rows"))
+    return lines
 
 
 async def _write(target: asyncio.subprocess.Process, piece: bytes) -> bool:

@@ -8,13 +8,11 @@ and digests, but holds no row. While it is being made, the archive lies unsealed
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import ModuleType
 
 import msgspec
 
@@ -23,35 +21,12 @@ from tekup_migrate.backup.instructions import PLAIN
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, write_manifest
 from tekup_migrate.backup.verify import require_whole
 from tekup_migrate.backup.writer import note_writer
+from tekup_migrate.credentials.age import public_part, unusable_key
+from tekup_migrate.credentials.age import pyrage as library
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.errors import MigrationError
 
 SEALED = ".age"
 """What a sealed file's name ends with."""
-
-KEY_KIND = "backup key"
-
-
-def new_backup_key(project: str) -> Secret:
-    """Return a new age identity for a project's backups; who loses it loses them.
-
-    Raises:
-        MigrationError: the sealing library is not installed.
-    """
-    return Secret(str(_pyrage().x25519.Identity.generate()), kind=KEY_KIND, project=project)
-
-
-def public_part(key: Secret) -> str:
-    """Return the age recipient (``age1…``) that belongs to a backup key; it is no secret.
-
-    Raises:
-        MigrationError: it is no age key.
-    """
-    pyrage = _pyrage()
-    try:
-        return str(pyrage.x25519.Identity.from_str(key.reveal()).to_public())
-    except pyrage.IdentityError as error:
-        raise _unusable("It is no age identity (AGE-SECRET-KEY-1…).") from error
 
 
 async def seal_files(folder: Path, recipient: str) -> None:
@@ -74,7 +49,7 @@ async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]
         yield folder
         return
     if key is None or public_part(key) != manifest.sealed_for:
-        raise _unusable(f"{folder.name} is sealed for {manifest.sealed_for}, which is not the key at hand.")
+        raise unusable_key(f"{folder.name} is sealed for {manifest.sealed_for}, which is not the key at hand.")
     await require_whole(folder)
     outer = folder.with_name(f"{folder.name}.opened{PARTIAL}")
     await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
@@ -99,7 +74,7 @@ def _to_seal(folder: Path) -> list[Path]:
 
 
 def _seal_file(path: Path, recipient: str) -> None:
-    pyrage = _pyrage()
+    pyrage = library()
     sealed = path.with_name(path.name + SEALED)
     # The library's function for paths holds the interpreter's lock for the whole file; this one lets others run.
     with path.open("rb") as source, sealed.open("xb") as target:
@@ -108,7 +83,7 @@ def _seal_file(path: Path, recipient: str) -> None:
 
 
 def _open_file(sealed: Path, plain: Path, key: Secret) -> None:
-    pyrage = _pyrage()
+    pyrage = library()
     with sealed.open("rb") as source, plain.open("xb") as target:
         if not sealed.name.endswith(SEALED):
             shutil.copyfileobj(source, target)
@@ -116,26 +91,4 @@ def _open_file(sealed: Path, plain: Path, key: Secret) -> None:
         try:
             pyrage.decrypt_io(source, target, [pyrage.x25519.Identity.from_str(key.reveal())])
         except (pyrage.DecryptError, OSError) as error:
-            raise _unusable(f"{sealed.name} could not be opened: {error}.") from error
-
-
-def _pyrage() -> ModuleType:
-    try:
-        # Without type stubs, and only needed for sealed backups.
-        return importlib.import_module("pyrage")
-    except ImportError as error:
-        raise MigrationError(
-            "Backups cannot be sealed here",
-            happened="The library pyrage, which seals and opens them, is not installed.",
-            unchanged="Nothing was dumped or restored.",
-            remedy="Install it (pip install pyrage), or back up without --encrypt.",
-        ) from error
-
-
-def _unusable(why: str) -> MigrationError:
-    return MigrationError(
-        "The backup cannot be opened with this key",
-        happened=why,
-        unchanged="Nothing was restored.",
-        remedy="Enter the key that was shown or kept when this backup was made.",
-    )
+            raise unusable_key(f"{sealed.name} could not be opened: {error}.") from error

@@ -111,7 +111,7 @@ def _compare_file(expected: ArchivedFile, found: ArchivedFile | None) -> list[Ar
 
 
 async def _read_with_pg_restore(archive: Path, manifest: Manifest, *, rows: bool) -> tuple[ArchiveFinding, ...]:
-    programs = await choose_programs(manifest.dump_major)
+    programs = await choose_programs(manifest.dump_major, restoring=True)
     try:
         entries = await entries_of(archive, programs)
     except CommandFailedError as error:

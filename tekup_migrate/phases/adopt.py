@@ -6,6 +6,7 @@ import fnmatch
 
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import Answers, run_check
+from tekup_migrate.phases.backing_up import BackUpAgain
 from tekup_migrate.phases.encryption import KeysKept, NoteKeys
 from tekup_migrate.phases.env import RewriteEnv
 from tekup_migrate.phases.observation import Observation
@@ -24,7 +25,7 @@ def adopt_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
     if app.tables:
         steps.append(Tables(plan, phase))
     if app.prisma:
-        steps += [Protect(plan, phase), Generate(plan, phase), Push(plan, phase)]
+        steps += [Protect(plan, phase), Generate(plan, phase), BackUpAgain(plan, phase), Push(plan, phase)]
     if app.commands.checks:
         steps.append(Checks(plan, phase))
     steps.append(Answers(plan, phase, phase.app, name="answers"))

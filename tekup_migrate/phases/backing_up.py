@@ -1,87 +1,131 @@
-"""Backing a project up, once per run and project, into the run's own folder."""
+"""Backing a project up into the run's own folder, and restoring the backup on trial."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from tekup_migrate.phases.access import label_of, url_of
-from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.covering import backup_note, backups_root
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import Command, Context, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
+from tekup_migrate.steps import (
+    Answer,
+    Command,
+    Context,
+    DeclinedError,
+    Evidence,
+    Figure,
+    Preview,
+    Remark,
+    SkippedError,
+    Step,
+    Undo,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    from tekup_migrate.backup.dump import BackupRequest
+    from tekup_migrate.credentials.secret import Secret
+
+ASKS_FROM_SECONDS = 30.0
+"""A drill that takes longer than this is asked about beforehand: it can be skipped, with a reason."""
 
 
 class BackUp(Step):
-    """Dumps a project's schema ``public`` into a new folder, with every table's digest."""
+    """Dumps what the plan names of a project into a new folder, with every table's digest."""
 
     undo = Undo.NOTHING
     undo_note = "It writes a new folder and overwrites nothing; the folder is kept."
     why = "Every later step that could lose something names this backup as the way back."
 
-    def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
-        title = f"Back up {plan.projects[project].title}"
+    def __init__(self, plan: Plan, phase: Phase, project: str, *, title: str = "") -> None:
+        title = title or f"Back up {plan.projects[project].title}"
         super().__init__(id=f"{phase.id}.backup.{project}", phase=phase.id, title=title)
         self.project = project
 
     async def preview(self, context: Context) -> Preview:
         """Show the command and where the backup goes."""
-        root = backups_root(context)
+        root, options = backups_root(context), context.plan.backups
+        schemas = tuple(f"--schema={name}" for name in _schemas(context, self.project))
         return Preview(
             title=self.title,
             target=f"{label_of(context, self.project)} → {root}",
             verb="Back up",
             undo=self.undo_note,
             actions=(
-                Command(("pg_dump", "--format=directory", "--schema=public", "--snapshot=…"), str(root)),
+                Command(("pg_dump", "--format=directory", *schemas, "--snapshot=…"), str(root)),
                 Remark("The digest of every table is taken in the same snapshot, to compare a restore with."),
+                *((Remark("A plain SQL file is written as well."),) if options.plain else ()),
+                *((Remark("The archive is sealed with age."),) if options.encrypt else ()),
             ),
         )
 
     async def apply(self, context: Context) -> None:
-        """Dump, unless this run has a whole backup of this project already."""
-        from tekup_migrate.backup.dump import BackupRequest, backup_project
+        """Dump, unless this step has made a whole backup already."""
+        from tekup_migrate.backup.dump import backup_project
 
-        if _folder(context, self.project) is not None:
+        if self.folder(context) is not None:
             return
-        project = context.project(self.project)
-        request = BackupRequest(
-            url=url_of(context, self.project),
-            password=await context.secrets.password(self.project),
-            name=project.backup_name or f"{self.project}-backup",
-            ref=project.ref,
-        )
+        request = await request_of(context, self.project)
         folder, _ = await backup_project(request, backups_root(context), listen=context.listen, gate=context.gate)
-        context.memory.remember(_note(self.project), str(folder).encode())
+        context.memory.remember(self._note, str(folder).encode())
 
     def forget(self, context: Context) -> None:
         """Let a later sitting back up anew; the folder stays where it is."""
-        context.memory.forget(_note(self.project))
+        context.memory.forget(self._note)
+
+    def folder(self, context: Context) -> Path | None:
+        """Return the backup that this step made, where it is there."""
+        kept = context.memory.recall(self._note)
+        folder = Path(kept.decode()) if kept else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    @property
+    def _note(self) -> str:
+        return backup_note(self.phase, self.project)
 
     async def verify(self, context: Context) -> Evidence:
         """Read the whole archive back and compare it with its manifest."""
         from tekup_migrate.backup.manifest import Manifest
         from tekup_migrate.backup.verify import verify_archive
 
-        folder = _folder(context, self.project)
+        folder = self.folder(context)
         if folder is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
         findings = await verify_archive(folder)
+        if findings:
+            return Evidence(
+                verdict=Verdict.DIFFERS,
+                summary=f"{folder.name} is damaged: do not rely on it",
+                facts=(*(str(finding) for finding in findings), str(folder)),
+            )
         manifest = Manifest.load(folder)
-        size = f"{manifest.bytes / 1e6:.1f} MB"
+        read = "it is sealed, and can be read by its key only" if manifest.sealed_for else "pg_restore reads all of it"
         return Evidence(
-            verdict=Verdict.DIFFERS if findings else Verdict.PASSED,
-            summary=f"{len(manifest.tables)} tables, {manifest.rows:,} rows, {size} in {folder.name}",
-            facts=(
-                *(str(finding) for finding in findings),
-                str(folder),
-                "every file equals its SHA-256 in the manifest; pg_restore reads all of it"
-                if not findings
-                else "do not rely on this backup",
-            ),
+            verdict=Verdict.PASSED,
+            summary=f"{len(manifest.tables)} tables, {manifest.rows:,} rows, {manifest.bytes / 1e6:.1f} MB in "
+            f"{folder.name}" + (", sealed" if manifest.sealed_for else ""),
+            facts=(str(folder), f"every file equals its SHA-256 in the manifest; {read}"),
             figures=(Figure("backup", manifest.bytes, "bytes"),),
         )
 
 
-class Drill(Observation):
+class BackUpAgain(BackUp):
+    """Backs the target up once more, right before the first step of a phase that could destroy something there."""
+
+    why = (
+        "The first backup may be hours or days old by now. This one holds the target as it is right before something"
+        " there could be lost."
+    )
+
+    def __init__(self, plan: Plan, phase: Phase) -> None:
+        project = plan.project_id("target")
+        super().__init__(plan, phase, project, title=f"Back up {plan.target.title} again")
+
+
+class Drill(Step):
     """Restores a project's backup into a throw-away server and compares every table's digest."""
 
     why = "A backup counts when it has been restored. What this finds now would otherwise be found on the worst day."
@@ -89,68 +133,109 @@ class Drill(Observation):
     def __init__(self, plan: Plan, phase: Phase, project: str) -> None:
         title = f"Restore the backup of {plan.projects[project].title} on trial"
         super().__init__(id=f"{phase.id}.drill.{project}", phase=phase.id, title=title)
-        self.project = project
+        self.backup = BackUp(plan, phase, project)
 
-    def looks_at(self, context: Context) -> tuple[str, ...]:
+    async def preview(self, context: Context) -> Preview:
         """Say what happens, and how long it may take."""
-        return (
-            "pg_restore into an empty server on this machine, which is gone afterwards",
-            "the digest of every table against what the project held in the backup's snapshot",
-            *self._time(context),
+        folder = self.backup.folder(context)
+        return Preview(
+            title=self.title,
+            target=str(folder or backups_root(context)),
+            verb="Restore it on trial",
+            undo="Nothing to take back: the server it is restored into is gone afterwards.",
+            actions=(
+                Remark("pg_restore into an empty server on this machine, which is gone afterwards"),
+                Remark("the digest of every table against what the project held in the backup's snapshot"),
+                *((Remark(f"It takes about {_seconds(folder):.0f} s."),) if folder else ()),
+            ),
         )
 
-    def _time(self, context: Context) -> tuple[str, ...]:
-        from tekup_migrate.backup.drill import expected_seconds
-        from tekup_migrate.backup.manifest import Manifest
+    async def apply(self, context: Context) -> None:
+        """Restore and compare; a long one is asked about first, and one that was paused starts over."""
+        folder = self.backup.folder(context)
+        if folder is None:
+            return
+        if _seconds(folder) > ASKS_FROM_SECONDS:
+            await self._ask(context)
+        evidence = await drill_backup(context, folder, await context.secrets.backup_key(self.backup.project))
+        context.memory.remember(self.id, msgspec.json.encode(evidence))
 
-        folder = _folder(context, self.project)
-        return (f"about {expected_seconds(Manifest.load(folder)):.0f} s",) if folder else ()
+    async def _ask(self, context: Context) -> None:
+        reply = await context.operator.confirm(self, await self.preview(context))
+        if reply.answer is Answer.SKIP:
+            raise SkippedError(reply.reason)
+        if reply.answer is Answer.DECLINE:
+            raise DeclinedError
 
-    def target(self, context: Context) -> str:
-        """Return the backup's folder."""
-        return str(_folder(context, self.project) or backups_root(context))
+    def forget(self, context: Context) -> None:
+        """Forget what was found."""
+        context.memory.forget(self.id)
 
     async def verify(self, context: Context) -> Evidence:
-        """Restore and compare."""
-        from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
-        from tekup_migrate.backup.manifest import Manifest
-        from tekup_migrate.postgres.dsn import parse_url
+        """Return what the drill found, as long as the backup still is what was restored."""
+        from tekup_migrate.backup.verify import require_whole
 
-        folder = _folder(context, self.project)
-        if folder is None:
-            return Evidence(verdict=Verdict.UNVERIFIED, summary="there is no whole backup yet")
-        async with context.throw_away(drill_major(Manifest.load(folder))) as (url, password):
-            target = RestoreTarget(parse_url(url).url, password)
-            result = await drill(folder, target, listen=context.listen, gate=context.gate)
-        return result.evidence
+        folder, found = self.backup.folder(context), context.memory.recall(self.id)
+        if folder is None or found is None:
+            return Evidence(verdict=Verdict.UNVERIFIED, summary="it was not restored on trial to the end yet")
+        await require_whole(folder, rows=False)
+        return msgspec.json.decode(found, type=Evidence)
 
 
-def backups_root(context: Context) -> Path:
-    """Return the folder that holds the run's backups."""
-    return context.folder / "backups"
+async def drill_backup(context: Context, folder: Path, key: Secret | None) -> Evidence:
+    """Restore a backup, sealed or not, into a throw-away server, and return what was found.
+
+    Raises:
+        MigrationError: the backup is damaged, or the key does not open it.
+        PauseRequested: a pause was asked for.
+    """
+    from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
+    from tekup_migrate.backup.manifest import Manifest
+    from tekup_migrate.backup.sealing import opened_backup
+    from tekup_migrate.postgres.dsn import parse_url
+
+    async with opened_backup(folder, key) as opened, context.throw_away(drill_major(Manifest.load(folder))) as server:
+        url, password = server
+        target = RestoreTarget(parse_url(url).url, password)
+        return (await drill(opened, target, listen=context.listen, gate=context.gate)).evidence
 
 
-def backup_folders(context: Context) -> tuple[Path, ...]:
-    """Return the run's whole backups."""
-    folders = (_folder(context, project) for project in context.plan.projects)
-    return tuple(folder for folder in folders if folder is not None)
+async def request_of(context: Context, project_id: str, *, suffix: str = "") -> BackupRequest:
+    """Return the request for a backup of a project as the plan wants it; ``suffix`` goes to its name.
+
+    Raises:
+        MigrationError: the password is not known, or a sealed backup's key could not be kept.
+    """
+    from tekup_migrate.backup.dump import BackupRequest
+    from tekup_migrate.credentials.age import public_part
+
+    project, options = context.project(project_id), context.plan.backups
+    key = await context.secrets.backup_key(project_id, make=True) if options.encrypt else None
+    return BackupRequest(
+        url=url_of(context, project_id),
+        password=await context.secrets.password(project_id),
+        name=(project.backup_name or f"{project_id}-backup") + suffix,
+        ref=project.ref,
+        schemas=_schemas(context, project_id),
+        sealed_for=public_part(key) if key is not None else "",
+        plain=options.plain,
+        plain_for=await _target_major(context) if options.plain else 0,
+    )
 
 
-def backup_of(context: Context, project_id: str) -> str:
-    """Return how a dialog names the backup that covers a project, or that there is none."""
+def _schemas(context: Context, project_id: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("public", *context.project(project_id).backup_schemas)))
+
+
+async def _target_major(context: Context) -> int:
+    from tekup_migrate.phases.access import connected
+
+    async with connected(context, context.plan.project_id("target")) as connection:
+        return connection.get_server_version().major
+
+
+def _seconds(folder: Path) -> float:
+    from tekup_migrate.backup.drill import expected_seconds
     from tekup_migrate.backup.manifest import Manifest
 
-    folder = _folder(context, project_id)
-    if folder is None:
-        return "no backup of it was made in this run"
-    return f"{folder} (taken {Manifest.load(folder).ended}; its RESTORE.md has the commands)"
-
-
-def _folder(context: Context, project: str) -> Path | None:
-    kept = context.memory.recall(_note(project))
-    folder = Path(kept.decode()) if kept else None
-    return folder if folder is not None and folder.is_dir() else None
-
-
-def _note(project: str) -> str:
-    return f"backup:{project}"
+    return expected_seconds(Manifest.load(folder))

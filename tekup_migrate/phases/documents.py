@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from tekup_migrate.journal import JOURNAL, Journal
-from tekup_migrate.phases.backing_up import backup_folders
+from tekup_migrate.phases.covering import backup_folders
 from tekup_migrate.phases.env_undo import documented_mentions
 from tekup_migrate.phases.rotation import found_leaks
 from tekup_migrate.phases.taken_back import edited_since, reverted

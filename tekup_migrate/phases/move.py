@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tekup_migrate.phases.answering import Answers
+from tekup_migrate.phases.backing_up import BackUpAgain
 from tekup_migrate.phases.env import RewriteEnv
 from tekup_migrate.phases.index import BuildIndex, WeighIndex
 from tekup_migrate.phases.probing import Access, Preflight
@@ -19,6 +20,7 @@ def move_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
     return (
         Preflight(plan, phase),
         Compare(plan, phase),
+        BackUpAgain(plan, phase),
         CreateTables(plan, phase),
         CopyRows(plan, phase),
         Attach(plan, phase),

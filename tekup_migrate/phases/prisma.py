@@ -11,7 +11,8 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.answering import run_check
 from tekup_migrate.phases.attesting import attest
-from tekup_migrate.phases.backing_up import backup_of
+from tekup_migrate.phases.covering import cover_of, uncovered
+from tekup_migrate.phases.restoring import restoring_before
 from tekup_migrate.phases.taken_back import edited_since, reverted
 from tekup_migrate.phases.target_state import TargetState, changes, target_state
 from tekup_migrate.phases.text_diff import text_diff
@@ -283,8 +284,10 @@ class Push(_PrismaStep):
             title=self.title,
             target=label_of(context, target),
             verb="Push the schema",
-            undo=f"Restore from {backup_of(context, target)}.",
+            undo=self.undo_note,
+            cover=cover_of(context, target),
             actions=(
+                *uncovered(context, target),
                 *unsure,
                 Command(argv, str(app.directory)),
                 *(Remark(f"{script.package.name}: {script.name} = {script.text}") for script in reading.scripts),
@@ -328,8 +331,11 @@ class Push(_PrismaStep):
             return ()
         target = context.plan.project_id("target")
         async with connected(context, target) as connection:
-            lines = changes(msgspec.json.decode(kept, type=TargetState), await target_state(connection))
-        return (*lines, f"Restore from {backup_of(context, target)}.") if lines else ()
+            return changes(msgspec.json.decode(kept, type=TargetState), await target_state(connection))
+
+    async def last_resort(self, context: Context) -> Step | None:
+        """Return the restore of the target as it was right before the push."""
+        return restoring_before(context, context.plan.project_id("target"), phase=self.phase)
 
     async def preview_revert(self, context: Context) -> Preview:
         """Say that there is nothing to take back; a push that changed something is never undone by this program."""

@@ -9,14 +9,15 @@ import msgspec
 from msgspec import Struct
 
 from tekup_migrate.phases.access import both_sides, connected, label_of
-from tekup_migrate.phases.backing_up import backup_of
 from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
 from tekup_migrate.phases.conflicts import conflict_question, side_by_side
 from tekup_migrate.phases.counting import carry_sequences, sequences_behind
+from tekup_migrate.phases.covering import cover_of, uncovered
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
 from tekup_migrate.phases.resolutions import planned_moves
+from tekup_migrate.phases.restoring import restoring_before
 from tekup_migrate.phases.since_cut_over import forget_baselines, note_baselines
 from tekup_migrate.phases.tables import SCHEMA, table_moves
 from tekup_migrate.phases.taken_back import reverted
@@ -148,8 +149,9 @@ class _RowsStep(Step):
             title=f"Overwrite rows of {name}",
             target=f"{label_of(context, target)}, table {name}",
             verb="Overwrite the rows",
-            undo=f"From the backup only: {backup_of(context, target)}.",
-            actions=tuple(Remark(line) for line in side_by_side(outcome.samples)),
+            undo="From the backup only.",
+            cover=cover_of(context, target),
+            actions=(*uncovered(context, target), *(Remark(line) for line in side_by_side(outcome.samples))),
             destroys=(
                 f"{tally.changed} rows of {name} that differ from the source's are overwritten, {policy.value} wins",
                 f"{gone} rows that are only in the target's {name} are deleted",
@@ -207,9 +209,12 @@ class CopyRows(_RowsStep):
 
     async def left_behind(self, context: Context) -> tuple[str, ...]:
         """Name the tables that had rows of their own before: what was copied cannot be told from those."""
-        backup = backup_of(context, context.plan.project_id("target"))
         names = [move.target for move in self.moves(context) if not is_created(context, move.target)]
-        return tuple(f"{name} was there before this run: its rows come back from {backup}." for name in names)
+        return tuple(f"{name} was there before this run: its rows come back from a backup only." for name in names)
+
+    async def last_resort(self, context: Context) -> Step | None:
+        """Return the restore of the target as it was before this phase."""
+        return restoring_before(context, context.plan.project_id("target"), phase=self.phase)
 
     async def preview_revert(self, context: Context) -> Preview:
         """Show the statement, the rows that go, and those that exist nowhere else."""
@@ -224,6 +229,7 @@ class CopyRows(_RowsStep):
             target=where,
             verb=f"Empty {len(held)} tables",
             undo="Run the step again: the rows are copied anew from the source.",
+            cover=cover_of(context, context.plan.project_id("target")),
             actions=(Sql(truncation(held), where),) if held else (Remark("They are empty: nothing is run."),),
             destroys=(*unique, *(f"{name}: {count:,} rows" for name, count in held.items())),
             typed_name=context.plan.target.title if unique else "",

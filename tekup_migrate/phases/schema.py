@@ -8,6 +8,7 @@ import msgspec
 
 from tekup_migrate.events import Listener
 from tekup_migrate.phases.access import both_connected, connected, label_of
+from tekup_migrate.phases.covering import cover_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
 from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions
@@ -199,6 +200,7 @@ class _SchemaStep(Step):
             target=where,
             verb=f"Drop {len(drops)} objects",
             undo="Run the step again: they are created anew from the source.",
+            cover=cover_of(context, target),
             actions=tuple(Sql(sql, where) for sql in drops) or (Remark("Nothing of it is there: nothing is run."),),
             destroys=(*held, *(sql.removeprefix("DROP ") for sql in drops)),
             typed_name=context.plan.target.title if held else "",

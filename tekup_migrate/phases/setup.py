@@ -8,6 +8,7 @@ from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected, label_of
 from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.connecting import Connect
+from tekup_migrate.phases.groundwork import Groundwork
 from tekup_migrate.phases.keys import CheckKeys, needs_keys
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.taken_back import reverted
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 
 
 def setup_steps(plan: Plan, phase: Phase) -> tuple[Step, ...]:
-    """Return the steps of a setup phase: per project connect and back up, per app branch."""
+    """Return the steps of a setup phase: what is quick to find wrong comes first, then backups, then branches."""
     return (
         *(Connect(plan, phase, project) for project in plan.projects),
+        Groundwork(plan, phase),
         *((CheckKeys(plan, phase),) if needs_keys(plan) else ()),
         *(Inventory(plan, phase, project) for project in plan.projects),
         *(step(plan, phase, project) for project in plan.projects for step in (BackUp, Drill)),

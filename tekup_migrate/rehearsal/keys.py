@@ -54,9 +54,8 @@ class AppSecrets:
 
     def named(self, name: str) -> Secret:
         """Return the secret of this name: 64 hexadecimal digits."""
-        if name not in self.made:
-            self.made[name] = Secret(secrets.token_hex(32), kind=name)
-        return self.made[name]
+        # Repositories and databases are filled at the same time, by threads: the first secret of a name must win.
+        return self.made.setdefault(name, Secret(secrets.token_hex(32), kind=name))
 
     def sealed(self, name: str, text: str) -> str:
         """Return ``text`` encrypted with the secrets ``<name>_key`` and ``<name>_salt``, anew at each call."""

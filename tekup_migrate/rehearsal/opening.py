@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
@@ -81,4 +82,5 @@ def _given(world: World) -> Mapping[tuple[str, str], Secret]:
         given[name, PASSWORD] = project.password
         given[name, project.keys.anon.kind] = project.keys.anon
         given[name, project.keys.service.kind] = project.keys.service
+        given[name, BACKUP_KEY] = new_backup_key(project.ref)
     return given

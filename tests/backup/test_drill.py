@@ -13,7 +13,7 @@ from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major, expect
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
 from tekup_migrate.errors import MigrationError, PauseRequested
-from tekup_migrate.events import Event, Ran
+from tekup_migrate.events import Event, Progress, Ran
 from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.directory import rehearsal_directory
@@ -52,6 +52,9 @@ async def test_a_whole_backup_passes_and_leaves_no_database(
     assert result.verdict is Verdict.PASSED
     assert [table.rows for table in result.tables] == [200, 20]
     assert result.evidence.summary == "2 of 2 tables restored and equal, 220 rows"
+    shown = [event for event in events if isinstance(event, Progress) and event.label == "pg_restore"]
+    assert shown[-1].unit == "bytes"
+    assert shown[-1].done == shown[-1].total > 0
     connection = await connect_as_superuser(source_server.server)
     left = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE 'drill%'")
     await connection.close()

@@ -12,16 +12,21 @@ import asyncpg
 import certifi
 import pytest
 
+from tekup_migrate.backup.drill import drill
 from tekup_migrate.backup.dump import BackupRequest, backup_project
 from tekup_migrate.backup.programs import choose_programs, installed_programs
+from tekup_migrate.backup.restore import changes_since, restore_in_place
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.gate import Gate
-from tekup_migrate.postgres.connection import tls_context
+from tekup_migrate.postgres.connection import connect, tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.rehearsal.account import account_arguments, hand_over, server_account
 from tekup_migrate.rehearsal.server import free_port
+from tekup_migrate.steps import Verdict
 from tests.backup.certificates import HOST, Authority
+from tests.backup.test_drill import restore_target
+from tests.servers import SharedServer
 
 _INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
@@ -74,15 +79,32 @@ def _run(argv: list[str], folder: Path) -> None:
 
 
 @pytest.mark.parametrize("installed", [True, False])
-async def test_a_tls_only_server_with_an_awkward_password_is_backed_up(
-    tls_only_server: ConnectionUrl, tmp_path: Path, *, installed: bool
+async def test_a_tls_only_server_with_an_awkward_password_is_backed_up_drilled_and_restored(
+    tls_only_server: ConnectionUrl, tmp_path: Path, target_server: SharedServer, *, installed: bool
 ) -> None:
     password = Secret(AWKWARD, kind="database password")
+    await _execute(tls_only_server, password, 'CREATE TABLE public."æ; b" AS SELECT generate_series(1, 30) AS id')
     request = BackupRequest(url=tls_only_server, password=password, name="ledger", installed=installed)
     folder, manifest = await backup_project(request, tmp_path / "a b", listen=lambda _: None, gate=Gate())
     used = {programs.version for programs in await installed_programs()}
     assert (manifest.dump_version in used) is installed
-    assert (folder / "archive" / "toc.dat").is_file()
+    result = await drill(folder, restore_target(target_server), listen=lambda _: None, gate=Gate())
+    assert result.verdict is Verdict.PASSED, result
+    await _execute(tls_only_server, password, 'DELETE FROM public."æ; b" WHERE id > 10')
+    live = (folder, tls_only_server, password)
+    [change] = await changes_since(*live, listen=lambda _: None, gate=Gate())
+    assert (change.rows_now, change.rows_then) == (10, 30)
+    # An archive of the embedded 16 can only be restored by the embedded programs here, which go through the relay.
+    restored = await restore_in_place(*live, listen=lambda _: None, gate=Gate())
+    assert restored.verdict is Verdict.PASSED
+
+
+async def _execute(url: ConnectionUrl, password: Secret, statement: str) -> None:
+    connection = await connect(url, password)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 @pytest.mark.parametrize("installed", [True, False])

@@ -14,6 +14,7 @@ import pytest
 from tekup_migrate.backup.manifest import Manifest
 from tekup_migrate.backup.restore import changes_since
 from tekup_migrate.backup.verify import verify_archive
+from tekup_migrate.credentials.age import new_backup_key, public_part
 from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.programs import embedded_program
@@ -80,3 +81,31 @@ def _run(commands: str, folder: Path, environment: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, (commands, done.stdout, done.stderr)
+
+
+AGE = """
+# Stands in for the program age, which build machines do not have: the same file format, by the library pyrage.
+import sys, pyrage
+options = dict(zip(sys.argv[2:-1:2], sys.argv[3:-1:2]))
+key = pyrage.x25519.Identity.from_str(open(options["--identity"]).read().strip())
+pyrage.decrypt_file(sys.argv[-1], options["--output"], [key])
+"""
+
+
+async def test_a_sealed_backup_opens_by_the_commands_of_its_restore_md(ledger: Ledger, root: Path) -> None:
+    key = new_backup_key("abc")
+    folder = await backed_up(ledger, root, plain=True, sealed_for=public_part(key))
+    text = (folder / "RESTORE.md").read_text(encoding="utf-8")
+    assert "secret-tool lookup service 'tekup-migrate/abc/backup key' username tekup-migrate" in text
+    age, file = root / "bin" / "age", root / "the key.txt"
+    age.parent.mkdir()
+    script = age.with_name("age.py")
+    script.write_text(AGE, encoding="utf-8")
+    age.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n', encoding="utf-8")
+    age.chmod(0o755)
+    file.write_text(key.reveal(), encoding="utf-8")
+    whole, opened, *_ = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    places = (str(age.parent), str(embedded_program("psql", 18).parent), os.environ["PATH"])
+    _run(whole + opened, folder, {**os.environ, "PATH": os.pathsep.join(places), "KEY": str(file)})
+    assert not list(folder.rglob("*.age"))
+    assert b"account 7" in (folder / "plain.sql").read_bytes()

@@ -10,7 +10,7 @@ import pytest
 
 from tekup_migrate.backup.restore import changes_since, restore_in_place, restore_table
 from tekup_migrate.errors import MigrationError, PauseRequested
-from tekup_migrate.events import Event
+from tekup_migrate.events import Event, Progress
 from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.steps import Verdict
@@ -55,6 +55,8 @@ async def test_a_restore_in_place_brings_every_row_and_function_back(
     await ledger.execute(DAMAGE)
     result = await restore_in_place(folder, ledger.url, ledger.password, listen=events.append, gate=Gate())
     assert result.verdict is Verdict.PASSED
+    shown = [event for event in events if isinstance(event, Progress) and event.label == "restore"]
+    assert shown[-1].total == 220
     assert await _fetch(ledger, "SELECT * FROM public.accounts ORDER BY id") == before
     assert await _fetch(ledger, "SELECT count(*) FROM public.newer") == [(1,)]
     assert await _fetch(ledger, "SELECT tgname FROM pg_trigger WHERE tgname = 'touched'") == [("touched",)]

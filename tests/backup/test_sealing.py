@@ -8,8 +8,9 @@ import pytest
 
 from tekup_migrate.backup.drill import drill
 from tekup_migrate.backup.manifest import Manifest
-from tekup_migrate.backup.sealing import new_backup_key, opened_backup, public_part
+from tekup_migrate.backup.sealing import opened_backup
 from tekup_migrate.backup.verify import require_whole, verify_archive
+from tekup_migrate.credentials.age import new_backup_key, public_part
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event

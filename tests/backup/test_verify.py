@@ -6,6 +6,7 @@ import random
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tekup_migrate.backup.dump import backup_project
@@ -92,3 +93,11 @@ async def test_a_folder_that_is_no_backup_is_said_to_be_none(tmp_path: Path) -> 
             (tmp_path / "x" / "manifest.json").write_bytes(content)
         [finding] = await verify_archive(tmp_path / "x")
         assert finding.kind is FindingKind.NO_MANIFEST
+
+
+async def test_an_archive_of_a_newer_postgres_than_any_program_here_is_said_so(backup: Path) -> None:
+    manifest = msgspec.structs.replace(Manifest.load(backup), dump_version="99.1", server_version="99.0")
+    write_manifest(backup, manifest)
+    with pytest.raises(MigrationError, match="No pg_restore for an archive of Postgres 99") as caught:
+        await verify_archive(backup)
+    assert caught.value.unchanged == "Nothing was restored."

@@ -92,7 +92,8 @@ def _repository(name: str, directory: Path) -> Picture:
     remote = _git(directory, "remote", "get-url", "origin").strip()
     seen[f"{name} remote refs"] = _git(Path(remote), "for-each-ref", "--format=%(objectname) %(refname)")
     for path in sorted(directory.rglob("*")):
-        if ".git" not in path.relative_to(directory).parts and not path.is_dir():
+        # What an app's own tools generate there is neither under git nor anybody's work.
+        if not {".git", "node_modules"} & set(path.relative_to(directory).parts) and not path.is_dir():
             seen[f"{name} file {path.relative_to(directory)}"] = _file(path)
     return seen
 

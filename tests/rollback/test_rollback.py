@@ -46,6 +46,35 @@ class LastingStep(BackStep):
     undo_note = "From the backup /b, with pg_restore."
 
 
+class RestoreStep(FileStep):
+    """Restores what a lasting step overwrote: its file, as the backup held it."""
+
+    danger = Danger.DESTRUCTIVE
+
+    def __init__(self, step: RestorableStep) -> None:
+        super().__init__(step.path, danger=Danger.DESTRUCTIVE, name="c", phase="restore")
+        self.step = step
+
+    async def apply(self, context: Context) -> None:
+        self.path.write_text(self.step.restored_to, encoding="utf-8")
+
+    async def verify(self, context: Context) -> Evidence:
+        holds = self.path.read_text(encoding="utf-8") == self.step.id
+        return Evidence(verdict=Verdict.PASSED if holds else Verdict.DIFFERS, summary="as in the backup")
+
+
+class RestorableStep(LastingStep):
+    """A lasting step whose backup can be restored."""
+
+    restored_to = "two.c"
+
+    async def last_resort(self, context: Context) -> Step:
+        return RestoreStep(self)
+
+    async def left_behind(self, context: Context) -> tuple[str, ...]:
+        return ("rows that only a backup brings back",)
+
+
 class LookStep(BackStep):
     """A step that only looks, and remembers that it did."""
 
@@ -256,3 +285,33 @@ async def test_a_pause_ends_between_two_steps(tmp_path: Path, journal: Journal, 
     assert (outcome.ending, outcome.step) == (Ending.PAUSED, "one.b")
     reverted = [e.step for e in play.events if isinstance(e, StepChanged) and e.state is StepState.REVERTED]
     assert reverted == ["two.c"]
+
+
+async def test_what_is_only_restorable_is_restored_first_where_the_operator_wants_it(
+    tmp_path: Path, journal: Journal, three: Three
+) -> None:
+    lasting = RestorableStep(tmp_path / "c", name="c", phase="two")
+    play = Play(tmp_path, journal, *three[:2], lasting)
+    await play.forward()
+    play.operator.choices.append("restore")
+    outcome = await play.rollback.run()
+    assert (outcome.ending, outcome.left) == (Ending.FINISHED, ())
+    assert play.operator.asked[:3] == ["choose “Write c” cannot be taken back", "confirm restore.c", "confirm two.c"]
+    assert not any(step.path.exists() for step in (three[0], three[1], lasting))
+    restored = [entry.state for entry in journal.entries(play.context.run) if entry.step == "restore.c"]
+    assert restored == [State.INTENDED, State.APPLIED, State.VERIFIED]
+
+
+async def test_a_restore_that_did_not_bring_everything_back_takes_no_step_back(
+    tmp_path: Path, journal: Journal, three: Three
+) -> None:
+    lasting = RestorableStep(tmp_path / "c", name="c", phase="two")
+    play = Play(tmp_path, journal, *three[:2], lasting)
+    await play.forward()
+    lasting.restored_to = "not what the backup held"
+    play.operator.choices.append("restore")
+    outcome = await play.rollback.run()
+    assert outcome.ending is Ending.FAILED
+    assert outcome.error is not None
+    assert "did not bring everything back" in outcome.error.title
+    assert all(step.path.exists() for step in (three[0], three[1], lasting))

@@ -1,0 +1,153 @@
+"""What is asked for a run's backups: sealed for the whole run, readable by the target, and a drill that may be skipped."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tekup_migrate.backup.child import clean_environment
+from tekup_migrate.backup.dump import backup_project
+from tekup_migrate.backup.restore import changes_since
+from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
+from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.store import MemoryStore
+from tekup_migrate.errors import JournalError, MigrationError
+from tekup_migrate.gate import Gate
+from tekup_migrate.journal import JOURNAL, Journal
+from tekup_migrate.phases import backing_up, steps_of
+from tekup_migrate.phases.backing_up import Drill
+from tekup_migrate.phases.covering import backup_note, cover_of
+from tekup_migrate.plan import BUILT_IN, Backups, Plan, read_plan
+from tekup_migrate.postgres.programs import embedded_program
+from tekup_migrate.rehearsal.throw_away import throw_away_server
+from tekup_migrate.secret_source import SecretSource
+from tekup_migrate.sitting import Surroundings, open_sitting
+from tekup_migrate.steps import Answer, Reply, SkippedError
+from tests.backup.conftest import LEDGER, Ledger
+from tests.backup.test_drill import backed_up
+from tests.scripted import NoSecrets, ScriptedOperator, make_context
+from tests.servers import SharedServer
+
+
+async def options_of(plan: Plan, state: Path) -> Backups:
+    """Open a sitting, and return how its run makes backups."""
+    surroundings = Surroundings(
+        state=state,
+        secrets=lambda operator: NoSecrets(),
+        redactor=Redactor(),
+        environment={},
+        throw_away=throw_away_server,
+    )
+    async with open_sitting(plan, surroundings, ScriptedOperator(), lambda event: None) as sitting:
+        assert sitting.context.plan is sitting.plan
+        return sitting.plan.backups
+
+
+async def test_a_run_that_was_sealed_once_stays_sealed_when_it_is_resumed(tmp_path: Path) -> None:
+    plan = read_plan(BUILT_IN)
+    assert await options_of(plan, tmp_path) == Backups()
+    assert await options_of(msgspec.structs.replace(plan, backups=Backups(encrypt=True)), tmp_path) == Backups(
+        encrypt=True
+    )
+    assert await options_of(plan, tmp_path) == Backups(encrypt=True)
+    with pytest.raises(JournalError, match="plan changed"):
+        await options_of(msgspec.structs.replace(plan, title="another"), tmp_path)
+
+
+def secrets_with(*, lasting: bool, environment: dict[str, str]) -> tuple[SecretSource, MemoryStore]:
+    store = MemoryStore()
+    store.lasting = lasting
+    plan = read_plan(BUILT_IN)
+    source = SecretSource(
+        plan=plan, operator=ScriptedOperator(), store=store, redactor=Redactor(), environment=environment, given={}
+    )
+    return source, store
+
+
+async def test_a_backup_key_is_made_once_kept_and_never_made_where_it_would_be_lost() -> None:
+    lasting, store = secrets_with(lasting=True, environment={})
+    assert await lasting.backup_key("renos") is None
+    key = await lasting.backup_key("renos", make=True)
+    assert key is not None
+    assert await store.get("oaevagdgrasfppbrxbey", BACKUP_KEY) == key
+    assert await lasting.backup_key("renos", make=True) == key
+    fleeting, _ = secrets_with(lasting=False, environment={})
+    with pytest.raises(MigrationError, match="needs a place for its key"):
+        await fleeting.backup_key("renos", make=True)
+    given = new_backup_key("renos")
+    fleeting, _ = secrets_with(lasting=False, environment={"TEKUP_MIGRATE_RENOS_BACKUP_KEY": given.reveal()})
+    assert await fleeting.backup_key("renos", make=True) == given
+
+
+async def test_the_plain_file_of_a_newer_source_can_be_restored_by_an_older_target(
+    target_server: SharedServer, ledger: Ledger, root: Path
+) -> None:
+    await ledger.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    async with target_server.fresh_database() as database:
+        newer = Ledger(database)
+        await newer.execute(LEDGER)
+        request = newer.request(plain=True, plain_for=16)
+        folder, manifest = await backup_project(request, root, listen=lambda _: None, gate=Gate())
+    assert manifest.server_version.startswith("18")
+    settings = {"PGPASSWORD": ledger.password.reveal(), "PGDATABASE": ledger.url.database}
+    where = [f"--host={ledger.url.host}", f"--port={ledger.url.port}", f"--username={ledger.url.user}"]
+    done = subprocess.run(
+        [embedded_program("psql", 18), "-X", "-q", "-v", "ON_ERROR_STOP=1", *where, "-f", folder / "plain.sql"],
+        env=clean_environment(settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    changes = await changes_since(folder, ledger.url, ledger.password, listen=lambda _: None, gate=Gate())
+    assert all(change.equal for change in changes)
+
+
+async def test_a_long_drill_is_asked_about_with_its_time_and_skipped_with_the_reason(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = read_plan(BUILT_IN)
+    journal = Journal.open(tmp_path / JOURNAL)
+    operator = ScriptedOperator(replies=[Reply(Answer.SKIP, "no time tonight")])
+    context = make_context(tmp_path, journal, operator=operator)
+    folder = await backed_up(ledger, tmp_path / "backups", ref=plan.target.ref)
+    context.memory.remember(backup_note("setup", "renos"), str(folder).encode())
+    monkeypatch.setattr(backing_up, "ASKS_FROM_SECONDS", 0.0)
+    step = Drill(plan, plan.phases[0], "renos")
+    assert "It takes about" in str((await step.preview(context)).actions)
+    with pytest.raises(SkippedError) as caught:
+        await step.apply(context)
+    assert caught.value.reason == "no time tonight"
+    assert (await step.verify(context)).verdict.value == "unverified"
+    journal.close()
+
+
+async def test_dialogs_name_the_newest_backup_of_the_project_and_the_command_that_restores_it(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    plan = read_plan(BUILT_IN)
+    journal = Journal.open(tmp_path / JOURNAL)
+    context = dataclasses.replace(make_context(tmp_path, journal), called_as=("tekup-migrate", "--state", "/a b"))
+    assert cover_of(context, "renos") is None
+    await backed_up(ledger, tmp_path / "backups", ref=plan.target.ref)
+    newest = await backed_up(ledger, tmp_path / "backups", ref=plan.target.ref)
+    await backed_up(ledger, tmp_path / "backups", ref=plan.source.ref)
+    cover = cover_of(context, "renos")
+    assert cover is not None
+    assert cover.folder == str(newest)
+    assert cover.age == "less than a minute old"
+    assert cover.way_back == shlex.join(("tekup-migrate", "--state", "/a b", "restore", str(newest), "--to", "target"))
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("backup", "destroyer"), [("vault.backup.renos", "vault.copy"), ("rendetalje.backup.renos", "rendetalje.push")]
+)
+def test_the_target_is_backed_up_again_before_what_could_destroy_something_there(backup: str, destroyer: str) -> None:
+    ids = [step.id for step in steps_of(read_plan(BUILT_IN))]
+    assert ids.index(backup) < ids.index(destroyer)
