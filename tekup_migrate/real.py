@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.access import url_note
 from tekup_migrate.phases.comparing import compare, rows_evidence
+from tekup_migrate.phases.resolutions import all_moves, resolutions_note
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.rehearsal.throw_away import throw_away_server
@@ -117,7 +118,7 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         folder=state,
         operator=operator,
         secrets=surroundings.secrets(operator),
-        memory=_ShortMemory(given_urls(plan, state)),
+        memory=_ShortMemory(given_urls(plan, state) | decisions(plan, state)),
         gate=Gate(),
         listen=lambda event: None,
         environment=surroundings.environment,
@@ -125,7 +126,7 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         throw_away=surroundings.throw_away,
     )
     try:
-        return rows_evidence(await compare(context, plan.moves))
+        return rows_evidence(await compare(context, all_moves(context)))
     except MigrationError as error:
         return _could_not_tell(error)
 
@@ -136,12 +137,21 @@ def _could_not_tell(error: MigrationError) -> Evidence:
 
 def given_urls(plan: Plan, state: Path) -> dict[str, bytes]:
     """Return the URLs, without passwords, that the operator gave in the latest run, as its notes."""
+    return _latest_notes(plan, state, [url_note(name) for name in plan.projects])
+
+
+def decisions(plan: Plan, state: Path) -> dict[str, bytes]:
+    """Return what the operator decided about the moved tables in the latest run, such as other names, as its notes."""
+    return _latest_notes(plan, state, [resolutions_note(app) for app in plan.apps])
+
+
+def _latest_notes(plan: Plan, state: Path, keys: Iterable[str]) -> dict[str, bytes]:
     journal = Journal.open_existing(state / plan.id / JOURNAL)
     if journal is None:
         return {}
     try:
         run = journal.latest_run()
-        notes = {url_note(name): journal.recall(run.id, url_note(name)) for name in plan.projects} if run else {}
+        notes = {key: journal.recall(run.id, key) for key in keys} if run else {}
         return {key: note for key, note in notes.items() if note is not None}
     finally:
         journal.close()

@@ -38,18 +38,18 @@ def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
 def decide(context: Context, app: str, key: ObjectKey, choice: Choice, name: str = "") -> None:
     """Keep a decision about one thing, in the place of an earlier one; ``name`` is the new name or schema."""
     kept = [each for each in _read(context, app) if each[0] != key]
-    context.memory.remember(_note(app), msgspec.json.encode([*kept, (key, choice.value, name)]))
+    context.memory.remember(resolutions_note(app), msgspec.json.encode([*kept, (key, choice.value, name)]))
 
 
 def undecide(context: Context, app: str, key: ObjectKey) -> None:
     """Forget the decision about one thing."""
     kept = [each for each in _read(context, app) if each[0] != key]
-    context.memory.remember(_note(app), msgspec.json.encode(kept))
+    context.memory.remember(resolutions_note(app), msgspec.json.encode(kept))
 
 
 def forget_resolutions(context: Context, app: str) -> None:
     """Forget what was decided about an app's move."""
-    context.memory.forget(_note(app))
+    context.memory.forget(resolutions_note(app))
 
 
 def planned_moves(context: Context, app: str) -> tuple[Move, ...]:
@@ -94,9 +94,10 @@ def _resolution(choice: Choice, key: ObjectKey, name: str) -> Resolution:
 def _read(context: Context, app: str) -> Sequence[_Decision]:
     from tekup_migrate.postgres.catalog.objects import ObjectKey
 
-    kept = context.memory.recall(_note(app))
+    kept = context.memory.recall(resolutions_note(app))
     return msgspec.json.decode(kept, type=tuple[tuple[ObjectKey, str, str], ...]) if kept else ()
 
 
-def _note(app: str) -> str:
+def resolutions_note(app: str) -> str:
+    """Return the key under which an app's decisions are kept in the run's notes."""
     return f"resolutions:{app}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
-from tekup_migrate.journal import Journal
+from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.move import move_steps
 from tekup_migrate.plan import App, Move, Phase, Plan, Project, Sitting
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
@@ -60,7 +60,7 @@ class Moving:
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        journal = Journal.open(self.folder / "journal.sqlite3")
+        journal = Journal.open(self.folder / self.plan.id / JOURNAL)
         context = make_context(self.folder, journal, operator=self.operator, events=self.events)
         secrets = _Passwords(old=self.source.password, new=self.target.password)
         self.context = replace(context, plan=self.plan, secrets=secrets)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.plan import Move
+from tekup_migrate.real import decisions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Question, Verdict
 from tests.phases.moving import Moving, plan_of, run, value
@@ -81,6 +82,8 @@ async def test_a_table_whose_name_is_taken_moves_under_another_and_everything_fo
     assert await value(moving.target, "SELECT public.count_notes()") == 50
     assert await value(moving.target, "SELECT theirs FROM public.app_notes") == 7
     assert (await moving.go("access")).verdict is Verdict.PASSED
+    # The command that compares later, in a process of its own, knows the name as well.
+    assert b"app_notes_2" in decisions(moving.plan, moving.folder)["resolutions:app"]
     await moving.take_back("attach", "copy", "create")
     assert await dump(moving.target) == before
 

@@ -43,7 +43,8 @@ async def test_the_index_is_said_beforehand_built_measured_and_commented_as_the_
     told = next(fact for fact in checked.facts if "building the index of notes.e" in fact)
     assert "hnsw" in told
     assert "The plan says that the server has 2.0 GB of memory" in told
-    await moving.go("compare", "create", "copy", "attach")
+    attached = await moving.go("compare", "create", "copy", "attach")
+    assert any("floor: index of notes on e: of the source" in fact for fact in attached.facts)
     picking = Picking(moving)
     await moving.go("weigh")
     assert "The plan says that the server has 2.0 GB of memory" in picking.seen[0].text

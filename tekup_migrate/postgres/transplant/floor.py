@@ -242,7 +242,8 @@ def _indexes(catalog: Catalog, table: Relation) -> list[Index]:
 def _satisfies(index: Index, wanted: FloorIndex) -> bool:
     """Whether an index does what the plan wants: the same columns in order, at least as unique, and of all rows."""
     if index.finds_vectors and wanted.method in VECTOR_METHODS:
-        return bool(wanted.columns) and wanted.columns[0] in _keys(index)
+        # The operator class follows the column.
+        return any(key.split()[0] == wanted.columns[0] for key in _keys(index) if key)
     partial = any(token.keyword == "WHERE" for token in tokens(index.definition))
     unique = index.unique or not wanted.unique
     return index.method == wanted.method and unique and not partial and _keys(index) == _canonical_all(wanted.columns)
