@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 BEGIN = "<!-- supabase-project: begin -->"
@@ -11,9 +12,11 @@ END = "<!-- supabase-project: end -->"
 def with_section(readme: bytes, lines: Sequence[str]) -> bytes:
     """Return a README with the section put in, or replaced where it is already.
 
-    The file's own line ends are used, and bytes outside the section are untouched, whatever their encoding.
+    The line ends are those of the file's first line, and bytes outside the section are untouched, whatever their
+    encoding.
     """
-    newline = b"\r\n" if b"\r\n" in readme else b"\n"
+    first = re.search(rb"\r\n|\n|\r", readme)
+    newline = first.group() if first is not None else b"\n"
     section = newline.join(line.encode("utf-8") for line in (BEGIN, *lines, END))
     start = readme.find(BEGIN.encode())
     stop = readme.find(END.encode(), start)

@@ -196,9 +196,11 @@ def test_a_half_written_backup_is_cleared_away_and_never_taken_for_one(seen: See
     assert seen.partial.startswith("old-backup-")
     folder = next((seen.own.state / "library").glob("*/backups"))
     found = sorted(path.name for path in folder.iterdir())
-    assert [name.rpartition("-")[0] for name in found] == ["main-backup", "old-backup"]
+    # The target's second one is the step's that comes right before its tables are made.
+    assert [name.partition("-backup-")[0] for name in found] == ["main", "main", "old"]
     backed_up = {step["id"]: step["evidence"] for step in seen.report["steps"] if ".backup." in str(step["id"])}
-    for name, evidence in zip(found, (backed_up["prepare.backup.main"], backed_up["prepare.backup.old"]), strict=True):
+    steps = ("prepare.backup.main", "desk.backup.main", "prepare.backup.old")
+    for name, evidence in zip(found, [backed_up[step] for step in steps], strict=True):
         assert isinstance(evidence, dict)
         assert name in evidence["summary"]
         assert (folder / name / "RESTORE.md").is_file()

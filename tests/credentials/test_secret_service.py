@@ -42,6 +42,12 @@ SITTINGS = """
     print(json.dumps(asyncio.run(main())))
 """
 
+AWAKE = (
+    "for _ in $(seq 60); do dbus-send --session --print-reply --dest=org.freedesktop.secrets"
+    " /org/freedesktop/secrets org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1 && break; sleep 0.5; done"
+)
+"""On a busy machine the daemon takes longer to come up than we wait for an answer."""
+
 
 def run_on_a_bus(home: Path, daemon: str) -> str:
     """Run the sittings beside a keyring daemon, on a bus and in a home that end with this call."""
@@ -60,7 +66,7 @@ def run_on_a_bus(home: Path, daemon: str) -> str:
         "XDG_CACHE_HOME": str(home / "cache"),
         "PYTHONPATH": str(Path(__file__).parents[2]),
     }
-    shell = f'{daemon}; "{sys.executable}" "{script}"'
+    shell = f'{daemon}; {AWAKE}; "{sys.executable}" "{script}"'
     argv = ["dbus-run-session", "--", "bash", "-c", shell]
     process = subprocess.Popen(
         argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tekup_migrate.report.readme import BEGIN, END, with_section
@@ -14,6 +14,8 @@ def test_the_rest_of_the_file_is_kept_to_the_byte(readme: bytes, lines: list[str
 
 
 @given(st.binary().filter(lambda b: BEGIN.encode() not in b and END.encode() not in b))
+@example(b"\r")
+@example(b"a\nb\r")
 def test_writing_the_section_again_replaces_it(readme: bytes) -> None:
     once = with_section(readme, ["old"])
     assert with_section(once, ["old"]) == once

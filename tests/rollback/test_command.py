@@ -95,7 +95,7 @@ def test_on_the_terminal_each_step_is_shown_and_a_small_letter_does_not_drop(wor
     assert ended.returncode == 1
     assert "Delete report.md" in ended.stdout
     assert "wrap_up.report" not in reverted(world)
-    ended = rollback(world, "--to", "wrap_up", typed="y\ny\nd\nn\n")
+    ended = rollback(world, "--to", "wrap_up", typed="y\ny\ny\nd\nn\n")
     assert "✗ move/one-database on" in ended.stdout
     assert "wrap_up.decommission" in reverted(world)
     assert "wrap_up.push.desk" not in reverted(world)
