@@ -168,6 +168,22 @@ _UNIQUE = """
 """
 
 
+def _refuse_unfit(row: asyncpg.Record, relation: Relation, where: str) -> None:
+    if row["follows"]:
+        why = "It is on a read replica, which may lag behind and does not show who writes to the tables."
+        raise _unfit(relation, where, why, "Connect to the primary database instead.")
+    if row["kind"] != "r":
+        kind = _KINDS.get(row["kind"], "no plain table")
+        raise _unfit(relation, where, f"It is {kind}, not a plain table.", "Name plain tables as moves.")
+    if row["has_children"]:
+        raise _unfit(relation, where, "Other tables inherit from it.", "Move such tables by hand.")
+    if not row["may_read"]:
+        raise _unfit(relation, where, f"The role {row['role']} may not read it.", f"Grant SELECT to {row['role']}.")
+    if row["hides_rows"]:
+        why = f"Row-level security may hide rows from the role {row['role']}, and no error would tell."
+        raise _unfit(relation, where, why, "Connect as postgres, or another role with BYPASSRLS.")
+
+
 async def read_table(connection: asyncpg.Connection, relation: Relation, *, where: str) -> Table:
     """Read what a table looks like.
 
@@ -182,19 +198,7 @@ async def read_table(connection: asyncpg.Connection, relation: Relation, *, wher
     row = await connection.fetchrow(_RELATION, relation.schema, relation.name)
     if row is None:
         raise _unfit(relation, where, "It does not exist.", "Check the table's name in the plan.")
-    if row["follows"]:
-        why = "It is on a read replica, which may lag behind and does not show who writes to the tables."
-        raise _unfit(relation, where, why, "Connect to the primary database instead.")
-    if row["kind"] != "r":
-        kind = _KINDS.get(row["kind"], "no plain table")
-        raise _unfit(relation, where, f"It is {kind}, not a plain table.", "Name plain tables as moves.")
-    if row["has_children"]:
-        raise _unfit(relation, where, "Other tables inherit from it.", "Move such tables by hand.")
-    if not row["may_read"]:
-        raise _unfit(relation, where, f"The role {row['role']} may not read it.", f"Grant SELECT to {row['role']}.")
-    if row["hides_rows"]:
-        why = f"Row-level security may hide rows from the role {row['role']}, and no error would tell."
-        raise _unfit(relation, where, why, "Connect as postgres, or another role with BYPASSRLS.")
+    _refuse_unfit(row, relation, where)
     columns = await connection.fetch(_COLUMNS, row["oid"])
     types = await read_types(connection, {column["type"] for column in columns})
     made = tuple(

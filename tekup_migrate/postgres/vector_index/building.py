@@ -31,6 +31,13 @@ _INDEX = """
 """
 
 
+def _settings(recommendation: Recommendation) -> dict[str, str]:
+    return {
+        "maintenance_work_mem": f"{max(recommendation.maintenance_work_mem >> 10, 1024)}kB",
+        "max_parallel_maintenance_workers": str(recommendation.parallel_workers),
+    }
+
+
 async def build(
     connection: asyncpg.Connection,
     recommendation: Recommendation,
@@ -60,10 +67,7 @@ async def build(
     key = ObjectKey(Kind.INDEX, recommendation.column.relation_schema, recommendation.name)
     if await _stands(connection, key):
         return ()
-    settings = {
-        "maintenance_work_mem": f"{max(recommendation.maintenance_work_mem >> 10, 1024)}kB",
-        "max_parallel_maintenance_workers": str(recommendation.parallel_workers),
-    }
+    settings = _settings(recommendation)
     async with changed_settings(connection, settings):
         for name, value in settings.items():
             listen(Ran(kind="sql", text=f"SET {name} = '{value}'"))
