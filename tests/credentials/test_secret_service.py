@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -43,10 +44,10 @@ SITTINGS = """
 """
 
 AWAKE = (
-    "for _ in $(seq 60); do dbus-send --session --print-reply --dest=org.freedesktop.secrets"
-    " /org/freedesktop/secrets org.freedesktop.DBus.Peer.Ping >/dev/null 2>&1 && break; sleep 0.5; done"
+    "for _ in $(seq 60); do dbus-send --session --print-reply --dest=org.freedesktop.DBus /org/freedesktop/DBus"
+    " org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q true && break; sleep 0.5; done"
 )
-"""On a busy machine the daemon takes longer to come up than we wait for an answer."""
+"""Waits for the daemon, which is slow on a busy machine; it only looks, for a call would make the bus start another."""
 
 
 def run_on_a_bus(home: Path, daemon: str) -> str:
@@ -56,11 +57,11 @@ def run_on_a_bus(home: Path, daemon: str) -> str:
         pytest.skip(f"{' and '.join(missing)} not installed: no real Secret Service can be asked")
     script = home / "sittings.py"
     script.write_text(textwrap.dedent(SITTINGS), encoding="utf-8")
-    (home / "run").mkdir(mode=0o700)
+    runtime = tempfile.mkdtemp(prefix="bus-", dir="/tmp")  # a socket's path has at most 107 bytes
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DBUS", "GNOME", "XDG"))}
     environment = kept | {
         "HOME": str(home),
-        "XDG_RUNTIME_DIR": str(home / "run"),
+        "XDG_RUNTIME_DIR": runtime,
         "XDG_DATA_HOME": str(home / "data"),
         "XDG_CONFIG_HOME": str(home / "config"),
         "XDG_CACHE_HOME": str(home / "cache"),
@@ -78,6 +79,7 @@ def run_on_a_bus(home: Path, daemon: str) -> str:
         # The daemon puts itself in the background of this session; the session is ours alone.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
+        shutil.rmtree(runtime, ignore_errors=True)
     return output.splitlines()[-1]
 
 
