@@ -162,7 +162,14 @@ def _speak_utf8() -> None:
 
 def _end_on_sigterm() -> None:
     """Let SIGTERM end the process the way Ctrl-C does, so that servers and children are taken along."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+    def end(*_: object) -> None:
+        """Interrupt, also where a shell that put us into the background had SIGINT ignored."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _wizard(plan: Plan, options: argparse.Namespace) -> int:

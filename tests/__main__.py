@@ -29,8 +29,9 @@ def main(arguments: list[str]) -> int:
         if code:
             return code
     print("── pytest", flush=True)
-    # A file stays on one worker, which shares its servers and worlds; conftest.py orders the files.
-    whole = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
+    # A file stays on one worker, which shares its servers and worlds; conftest.py orders the files. Tests wait for
+    # servers, children and deaf dialogs a third of their time: one worker more than there are cores keeps them busy.
+    whole = ("-n", str((os.cpu_count() or 1) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
     parallel = () if any(each.startswith("-n") for each in arguments) else whole
     return subprocess.call((sys.executable, "-m", "pytest", *parallel, *arguments), cwd=ROOT, env=environment)
 

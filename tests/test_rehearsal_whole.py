@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -248,6 +249,28 @@ def test_a_rehearsal_of_another_plan_leaves_nothing_at_all() -> None:
         assert [each["verdict"] for each in report["criteria"]] == ["passed"] * 3
         assert {step["verdict"] for step in report["steps"]} <= {"passed", "attested"}
         assert not [step["id"] for step in report["steps"] if "prisma" in step["id"] or "encryption" in step["id"]]
+        assert place.left == []
+        assert processes_in(place.temporary.parent) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM is POSIX")
+def test_in_the_background_where_ctrl_c_is_ignored_sigterm_still_ends_everything() -> None:
+    argv = command("--plan", LIBRARY, "rehearse", "--unattended", "--rows", 20)
+    ignoring = f"import os, signal; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv({argv[0]!r}, {argv!r})"
+    with own_place() as place:
+        process = subprocess.Popen(
+            [sys.executable, "-c", ignoring],
+            env=environment(place.variables),
+            cwd=place.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        with process.stdout as output:
+            assert output.readline(), "the first step is told"
+            process.terminate()
+            output.read()
+        assert process.wait(timeout=30) not in (0, -signal.SIGTERM)
         assert place.left == []
         assert processes_in(place.temporary.parent) == []
 

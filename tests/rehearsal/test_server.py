@@ -27,10 +27,13 @@ from tekup_migrate.rehearsal.supabase import connect_as_superuser
 from tests.servers import SharedServer
 
 HOLDS_A_SERVER = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from tekup_migrate.rehearsal.directory import rehearsal_directory
 from tekup_migrate.rehearsal.server import running_server
+
+# A shell has what it runs in the background ignore SIGINT, and the tests may be run so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def hold():
     async with rehearsal_directory(Path(sys.argv[1])) as directory:
