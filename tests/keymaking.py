@@ -22,6 +22,11 @@ def made_jwt(*, ref: str, role: str, expires_in: float = 3600) -> str:
     return ".".join([*parts, _encoded(secrets.token_bytes(32))])
 
 
+def made_password() -> str:
+    """Return a password that no other test has; what must be encoded is for the test to put into it."""
+    return secrets.token_hex(8)
+
+
 def made_secret_key() -> str:
     """Return what a new secret key looks like."""
     return "sb_" + "secret_" + secrets.token_urlsafe(24)

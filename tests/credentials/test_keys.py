@@ -16,7 +16,7 @@ from tekup_migrate.credentials.keys import (
     slot_of,
 )
 from tekup_migrate.credentials.secret import Secret
-from tests.keymaking import made_access_token, made_jwt, made_ref, made_secret_key
+from tests.keymaking import made_access_token, made_jwt, made_password, made_ref, made_secret_key
 
 
 def key(value: str) -> Secret:
@@ -149,15 +149,18 @@ def test_a_whole_file_is_checked_by_the_names_of_its_variables() -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://{}.supabase.co",
-        "postgresql://postgres:p%40ss@db.{}.supabase.co:5432/postgres",
-        "postgresql://postgres.{}:p%40ss@aws-0-eu-west-3.pooler.supabase.com:5432/postgres",
+        "https://{ref}.supabase.co",
+        "postgresql://postgres:{password}@db.{ref}.supabase.co:5432/postgres",
+        "postgresql://postgres.{ref}:{password}@aws-0-eu-west-3.pooler.supabase.com:5432/postgres",
     ],
 )
 def test_an_address_of_another_project_than_the_keys_is_found(url: str) -> None:
     mine, other = made_ref(), made_ref()
-    values = {"SUPABASE_ANON_KEY": made_jwt(ref=mine, role="anon"), "X_URL": url.format(other)}
+    values = {
+        "SUPABASE_ANON_KEY": made_jwt(ref=mine, role="anon"),
+        "X_URL": url.format(ref=other, password=made_password()),
+    }
     (finding,) = check_values(values, None)
     assert finding.fault is Fault.MIXED_PROJECTS
     assert f"X_URL to {other}" in finding.message
-    assert check_values({**values, "X_URL": url.format(mine)}, mine) == []
+    assert check_values({**values, "X_URL": url.format(ref=mine, password=made_password())}, mine) == []
