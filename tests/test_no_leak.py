@@ -5,13 +5,14 @@ The short form, on an unattended rehearsal, is in ``test_rehearsal_whole``.
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,9 +38,40 @@ WRONG = "not the p@ssword"
 MAY_HOLD = {"PGPASSWORD"}  # the one way of giving a password to pg_dump that other users cannot read
 
 
+RECORDING = """
+import json, os, runpy, sys
+
+def heard(event, details):
+    if event == "subprocess.Popen":
+        program, line, _, variables = details
+    elif event in ("os.exec", "os.posix_spawn"):
+        program, line, variables = details
+    elif event in ("os.system", "os.spawn"):
+        program, line, variables = event, [str(each) for each in details], None
+    else:
+        return
+    variables = os.environb if variables is None else variables
+    said = json.dumps({
+        "line": [os.fsdecode(each) for each in ([line] if isinstance(line, (str, bytes)) else line)],
+        "variables": {os.fsdecode(name): os.fsdecode(value) for name, value in variables.items()},
+    })
+    with open(RECORD, "a", encoding="utf-8") as record:
+        record.write(said + "\\n")
+
+RECORD = sys.argv.pop(1)
+sys.addaudithook(heard)
+sys.argv[0] = "tekup-migrate"
+runpy.run_module("tekup_migrate", run_name="__main__", alter_sys=True)
+"""
+"""Runs the product with Python's own audit events noted: whatever it starts, however short it lives."""
+
+
 @dataclass
 class Watch:
-    """Looks at the command lines and environments of all processes below this one, until it is told to stop."""
+    """Looks at the command lines and environments of all processes below this one, until it is told to stop.
+
+    What a child starts in turn is seen here when it lives long enough; what the product starts is recorded besides.
+    """
 
     secrets: dict[str, set[bytes]]
     found: set[str] = field(default_factory=set)
@@ -52,11 +84,22 @@ class Watch:
             except psutil.Error:
                 continue
             self.seen.add(Path(line[0]).name if line else "")
-            texts = {"its arguments": " ".join(line)}
-            texts |= {f"its environment's {name}": text for name, text in variables.items() if name not in MAY_HOLD}
-            for where, text in texts.items():
-                for name in named_in(text.encode("utf-8", "surrogateescape"), self.secrets):
-                    self.found.add(f"{name} in {where}: {line[:2]}")
+            self.judge(line, variables)
+
+    def judge(self, line: list[str], variables: Mapping[str, str]) -> None:
+        """Note every secret in a command line or an environment."""
+        texts = {"its arguments": " ".join(line)}
+        texts |= {f"its environment's {name}": text for name, text in variables.items() if name not in MAY_HOLD}
+        for where, text in texts.items():
+            for name in named_in(text.encode("utf-8", "surrogateescape"), self.secrets):
+                self.found.add(f"{name} in {where}: {line[:2]}")
+
+    def read(self, record: Path) -> set[str]:
+        """Judge all that the product is recorded to have started; return the names of the programs."""
+        started = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+        for each in started:
+            self.judge(each["line"], each["variables"])
+        return {Path(each["line"][0]).name for each in started}
 
 
 @contextmanager
@@ -180,7 +223,9 @@ def test_no_secret_is_anywhere_but_in_the_apps_own_env_file(monkeypatch: pytest.
         for name, value in {**place.variables, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PATH", own.variables["PATH"])
-        argv = [sys.executable, "-m", "tekup_migrate", "--plan", str(own.plan_file), "--state", str(own.state)]
+        record = place.reports / "started"
+        product = [sys.executable, "-c", RECORDING, str(record)]
+        argv = [*product, "--plan", str(own.plan_file), "--state", str(own.state)]
         until = time.monotonic() + LIMIT
         with watching(secrets) as watch:
             first = Terminal(argv, columns=120, lines=40)
@@ -199,8 +244,10 @@ def test_no_secret_is_anywhere_but_in_the_apps_own_env_file(monkeypatch: pytest.
         assert code == 0
         assert keyboard.failures, "a step failed on the way, and was mended"
 
+        started = watch.read(record)
         assert watch.found == set()
-        assert watch.seen, "a child that lives shorter than the watch blinks is not seen"
+        assert watch.seen
+        assert {"git", "pg_dump", "pg_restore"} <= started
         raw = first.raw + second.raw
         assert named_in(raw, secrets) == []
         assert b"refused" in raw, "a wrong password was pasted, and refused"

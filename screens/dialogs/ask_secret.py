@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widget import Widget
@@ -23,6 +23,13 @@ class SecretInput(Input):
 
     def __init__(self) -> None:
         super().__init__(password=True, id="secret")
+
+    def _on_paste(self, event: events.Paste) -> None:
+        # The base class is called by the dispatch as well. What is copied often has a space or a line end around it.
+        if event.text != event.text.strip():
+            event.stop()
+            event.prevent_default()
+            self.post_message(events.Paste(event.text.strip()))
 
     def action_copy(self) -> None:
         """Copy nothing: the clipboard is read by others."""

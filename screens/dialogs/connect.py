@@ -20,12 +20,11 @@ from screens.wording import one_line, plain
 from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
+from tekup_migrate.postgres.named_parts import password_places
 from tekup_migrate.postgres.pasted import Reading, read_pasted
 
-# What stands where a password can stand, finished or not: from the colon behind the user to the last @, or to the end.
-_PASSWORD = re.compile(
-    r"(?<=://)[^:/@\s]*:(?P<url>.*@|[^@]*$)|\b(?:password|pwd)\s*[=:]\s*(?P<part>\S+)", re.IGNORECASE
-)
+# Where a URL's password can stand, finished or not: from the colon behind the user to the last @, or to the end.
+_IN_URL = re.compile(r"(?<=://)[^:/@\s]*:(?P<password>.*(?=@)|[^@]*$)")
 _LABEL_CELLS = 10
 
 
@@ -57,15 +56,21 @@ class UrlInput(Input):
 
 
 class PasswordInput(SecretInput):
-    """The line for the password; a whole URL that is pasted into it is taken for what it is."""
+    """The line for the password; a whole URL, or its parts, pasted into it are taken for what they are."""
 
     def _on_paste(self, event: events.Paste) -> None:
-        if "://" in event.text:
+        if "://" in event.text or len(event.text.strip().splitlines()) > 1 or _is_connection(event.text):
             event.stop()
             event.prevent_default()
             self.post_message(UrlInput.Pasted(event.text))
-        else:
-            super()._on_paste(event)
+
+
+def _is_connection(text: str) -> bool:
+    try:
+        read_pasted(text)
+    except ConnectionFailedError:
+        return False
+    return True
 
 
 class ConnectDialog(Dialog[ConnectionAnswer | None]):
@@ -84,7 +89,10 @@ class ConnectDialog(Dialog[ConnectionAnswer | None]):
         self.keys = (
             ("Enter", "Connects with what stands in the two lines."),
             ("Tab", "Goes from the URL to the password and on."),
-            ("Ctrl-V", "Pastes a URL in any form, also psql …, DATABASE_URL=… or host=… user=…."),
+            (
+                "Ctrl-V",
+                "Pastes a URL in any form (psql …, DATABASE_URL=…), or its parts: host=… user=…, a line each.",
+            ),
             ("Esc", "You do not have it now; the step says what that means."),
         )
 
@@ -96,7 +104,7 @@ class ConnectDialog(Dialog[ConnectionAnswer | None]):
         """Name the project."""
         request = self._request
         whose = f"{one_line(request.title)} · {request.ref} · {request.region}"
-        yield Static(Content.assemble(("Project  ", "dim"), (whose, "bold")), id="project")
+        yield Static(Content.assemble(("project".ljust(_LABEL_CELLS), "dim"), (whose, "bold")), id="project")
 
     def compose_body(self) -> ComposeResult:
         """Show why it did not connect, and what stands in the line taken apart."""
@@ -198,9 +206,7 @@ class ConnectDialog(Dialog[ConnectionAnswer | None]):
 def masked(text: str) -> str:
     """Return a text with whatever stands where a password can stand as dots, character by character."""
     pieces = list(text)
-    for found in _PASSWORD.finditer(text):
-        start, end = found.span("url" if found["url"] is not None else "part")
-        end -= found["url"] is not None and found["url"].endswith("@")
+    for start, end in (*(found.span("password") for found in _IN_URL.finditer(text)), *password_places(text)):
         pieces[start:end] = "•" * (end - start)
     return "".join(pieces)
 

@@ -1,21 +1,20 @@
 """What operators paste when they are asked for a connection: a URL in any dress, or its parts.
 
 Known dresses: quotes, ``DATABASE_URL=…``, ``export …``, a whole ``.env`` file, ``psql "postgres://…"``, ``psql -h …``,
-``jdbc:postgresql://…``, and parts as ``host=… user=…`` or ``host: …``, a line each, as the dashboard's Connect dialog
-gives them.
+``jdbc:postgresql://…``, and its parts beside their names (``named_parts``), as the dashboard's Connect dialog has them.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, urlencode
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
 from tekup_migrate.postgres.dsn import ConnectionKind, ConnectionUrl, ParsedUrl, parse_url, unreadable
+from tekup_migrate.postgres.named_parts import named_parts
 from tekup_migrate.postgres.url_mistakes import Finding, FindingKind, check_url, password_findings
 
 # From the scheme to what follows the last @ of the line: a password may hold anything, even spaces and quotes.
@@ -24,37 +23,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _JDBC = re.compile(r"jdbc:postgresql://(?P<location>[^\s\"'?;]+)(?:\?(?P<query>[^\s\"';]*))?", re.IGNORECASE)
-_PART = re.compile(
-    r"(?:^|[\s;,])(?P<key>[A-Za-z][A-Za-z ._-]*?)\s*[=:]\s*(?P<value>\"[^\"]*\"|'[^']*'|[^\s;]*)", re.MULTILINE
-)
 _ALONE = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(?!.*://)(?!.*\s#)", re.IGNORECASE)
-_NAMES = {
-    "host": "host",
-    "hostname": "host",
-    "hostaddr": "host",
-    "server": "host",
-    "data source": "host",
-    "pghost": "host",
-    "port": "port",
-    "pgport": "port",
-    "database": "database",
-    "dbname": "database",
-    "initial catalog": "database",
-    "pgdatabase": "database",
-    "user": "user",
-    "username": "user",
-    "user id": "user",
-    "userid": "user",
-    "uid": "user",
-    "pguser": "user",
-    "password": "password",
-    "pwd": "password",
-    "pgpassword": "password",
-    "sslmode": "sslmode",
-    "ssl mode": "sslmode",
-}
-_PSQL = {"-h": "host", "--host": "host", "-p": "port", "--port": "port", "-d": "database", "--dbname": "database"}
-_PSQL |= {"-U": "user", "--username": "user"}
 
 
 @dataclass(frozen=True)
@@ -162,8 +131,8 @@ def _from_jdbc(found: re.Match[str]) -> str:
 
 
 def _from_parts(text: str) -> ParsedUrl:
-    """Put a URL together from named parts, or from the flags of ``psql``."""
-    parts = _psql_flags(text) or _named_parts(text)
+    """Put a URL together from its named parts."""
+    parts = named_parts(text)
     if "host" not in parts or "user" not in parts:
         raise _not_even_parts(text)
     port = parts.get("port") or "5432"
@@ -182,42 +151,6 @@ def _from_parts(text: str) -> ParsedUrl:
     findings = tuple(found for found in password_findings(secret or "") if found.fatal)
     held = Secret(secret, kind="database password", project=url.ref) if secret else None
     return replace(parse_url(str(url)), password=held, findings=findings)
-
-
-def _named_parts(text: str) -> Mapping[str, str]:
-    parts: dict[str, str] = {}
-    for found in _PART.finditer(text):
-        name = _NAMES.get(" ".join(found["key"].lower().split()).removeprefix("export "))
-        value = found["value"].strip("\"'").rstrip(",")
-        if name and value:
-            parts.setdefault(name, value)
-    return parts
-
-
-def _psql_flags(text: str) -> Mapping[str, str]:
-    """Read ``psql -h HOST -p PORT -d DATABASE -U USER``, also ``-hHOST`` and ``--host=HOST``."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        return {}
-    if not any(word.rpartition("/")[2] == "psql" for word in words[:3]):
-        return {}
-    return dict(_flag_values(words))
-
-
-def _flag_values(words: Iterable[str]) -> Iterator[tuple[str, str]]:
-    name = ""
-    for word in words:
-        flag, equals, value = word.partition("=")
-        if name:
-            yield name, word
-            name = ""
-        elif flag in _PSQL and equals:
-            yield _PSQL[flag], value
-        elif word in _PSQL:
-            name = _PSQL[word]
-        elif word[:2] in _PSQL and not word.startswith("--"):
-            yield _PSQL[word[:2]], word[2:]
 
 
 def _not_even_parts(text: str) -> ConnectionFailedError:

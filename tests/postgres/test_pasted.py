@@ -158,6 +158,16 @@ DRESSES = [
     f"Host={POOLER};Port=5432;Database=postgres;Username={USER};Password=p@ss",
     f"User Id={USER};Password=p@ss;Server={POOLER};Port=5432;Database=postgres",
     f"PGHOST={POOLER}\nPGPORT=5432\nPGUSER={USER}\nPGPASSWORD=p@ss\nPGDATABASE=postgres\n",
+    f"Host\n{POOLER}\n\nDatabase name\npostgres\nPort\n5432\nUser\n{USER}\nPassword:\np@ss\n",
+    f"host\t{POOLER}\nport\t5432\ndatabase\tpostgres\nuser\t{USER}\npassword\tp@ss\r\n",
+    f"export DB_HOST='{POOLER}'\nexport DB_PORT=5432 # session\nDB_USER={USER}\nDB_PASS=p@ss\nDB_NAME=postgres\n",
+    f"POSTGRES_HOST={POOLER}\nPOSTGRES_USER={USER}\nPOSTGRES_PASSWORD='p@ss'\nPOSTGRES_DB=postgres\n",
+    f'{{"host": "{POOLER}", "port": 5432, "user": "{USER}", "password": "p@ss", "database": "postgres"}}',
+    f"host: '{POOLER}',\n  port: 5432,\n  user: '{USER}',\n  password: 'p@ss',\n",
+    f"PGPASSWORD='p@ss' psql -h {POOLER} -p 5432 -U {USER} -d postgres",
+    f'psql "host={POOLER} user={USER} password=p@ss"',
+    f"C:\\pg\\bin\\pg_dump.exe -h {POOLER} -U {USER} --dbname=postgres\nPassword: p@ss",
+    f"user={USER} host={POOLER} password=p@ss # from the vault",
 ]
 
 
@@ -168,6 +178,31 @@ def test_a_good_url_is_read_in_every_dress(text: str) -> None:
     assert reading.password is not None
     assert reading.password.reveal() == "p@ss"
     assert reading.findings == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("password=a b c", "a b c"),
+        ("password: a;b, c=d user", "a;b, c=d user"),
+        ("password='it\\'s a b'", "it's a b"),
+        ('PGPASSWORD="a b # c"', "a b # c"),
+        ("Password=a b;Trust Server Certificate=true", "a b"),
+        ("password: 100%#sure", "100%#sure"),
+    ],
+)
+@pytest.mark.parametrize("place", ["{}\nhost: h.example\nuser: me", "host=h.example user=me {}"])
+def test_a_password_beside_its_name_is_taken_whole(written: str, meant: str, place: str) -> None:
+    reading = read_pasted(place.format(written))
+    assert reading.password is not None
+    assert reading.password.reveal() == meant
+    assert (reading.url.host, reading.url.user) == ("h.example", "me")
+
+
+@pytest.mark.parametrize("text", ["host:\nuser: me\npassword:\nport: 5432", "Host\nUser\nme", "host=\nuser=me"])
+def test_a_part_without_a_value_does_not_take_the_next_one(text: str) -> None:
+    with pytest.raises(ConnectionFailedError, match="not a connection URL"):
+        read_pasted(text)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,39 @@ async def test_a_paste_that_is_no_url_is_not_put_on_the_screen(tmp_path: Path, r
         assert app.screen.query_one("#url", Input).value == PLANNED
 
 
+PARTS = f"host: aws-0-eu-west-3.pooler.supabase.com\nport: 5432\nuser: postgres.{REF}\npassword: ses@me two\n"
+
+
+@pytest.mark.parametrize("line", ["#url", "#secret"])
+async def test_parts_that_are_pasted_into_either_line_are_taken_for_what_they_are(tmp_path: Path, line: str) -> None:
+    step = ConnectStep()
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot)
+        app.screen.query_one(line).focus()
+        await paste(pilot, PARTS)
+        text = shown(pilot)
+        assert "session pooler" in text
+        assert "ses@me" not in text
+        await pilot.press("enter")
+        await until(pilot, lambda: step.done)
+    assert step.answer == ConnectionAnswer(text=POOLER, password=Secret("ses@me two", kind="password"))
+
+
+@pytest.mark.parametrize("pasted", ["sesame", "  sesame \r\n", "\nsesame"])
+async def test_a_password_that_is_pasted_alone_is_taken_once_without_what_is_around_it(
+    tmp_path: Path, pasted: str
+) -> None:
+    step = ConnectStep()
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await asked(pilot)
+        await paste(pilot, pasted)
+        await pilot.press("enter")
+        await until(pilot, lambda: step.done)
+    assert step.answer == ConnectionAnswer(text=PLANNED, password=Secret("sesame", kind="password"))
+
+
 async def test_what_cannot_be_right_is_said_and_not_given_away(tmp_path: Path) -> None:
     step = ConnectStep(text=POOLER.replace("5432", "6543"), password=Secret("sesame", kind="password"))
     app = Scenery(tmp_path, [step]).app()
@@ -166,6 +199,8 @@ async def test_after_a_failure_cause_and_cure_stand_there_and_nothing_typed_is_l
         ("postgres://me:pas", "postgres://me:•••"),
         ("postgres://me@h:5432/x", "postgres://me@h:5432/x"),
         ("host=h password=pass user=me", "host=h password=•••• user=me"),
+        ("host=h PGPASSWORD=a b", "host=h PGPASSWORD=•••"),
+        ("user=me DB_PASS='a b' host=h", "user=me DB_PASS=••••• host=h"),
         ("", ""),
     ],
 )
