@@ -104,6 +104,7 @@ class AcceptDialog(ConfirmDialog):
             if choice in part.options:
                 self._parts[part.id] = msgspec.structs.replace(part, choice=choice)
         self._show()
+        self.call_after_refresh(self._scroll_to_marked)
 
     def _show(self) -> None:
         parts = tuple(self._parts.values())

@@ -81,10 +81,12 @@ class _Claims(msgspec.Struct):
 _JWT = re.compile(r"[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]*")
 _OPAQUE = (("sb_publishable_", KeyKind.PUBLISHABLE), ("sb_secret_", KeyKind.SECRET), ("sbp_", KeyKind.ACCESS_TOKEN))
 _ROLES = {"anon": KeyKind.ANON, "service_role": KeyKind.SERVICE}
-# Narrow on purpose: what passes for a placeholder is neither masked nor reported.
+# Narrow on purpose: what passes for a placeholder is neither masked nor reported. A mask is one, also as it stands in
+# a picture: masked again it would show another fingerprint.
 _PLACEHOLDER = re.compile(
-    r"\s*|\[[\w .-]{1,40}\]|<[\w .-]{1,40}>|\{[\w .-]{1,40}\}|\$\{?[A-Za-z_]\w*\}?|[x*_.-]+"
+    r"\s*|\[[\w .-]{1,40}\]|<[\w .-]{1,40}>|\{[\w .-]{1,40}\}|\$\{?[A-Za-z_]\w*\}?|[x*_.•-]+"
     r"|(?:eyJ|sb_secret_|sb_publishable_|sbp_)?[\w-]{0,8}(?:\.{2,3}|…)"
+    r"|‹(?:[\w …,-]|&#160;){4,80}[0-9a-f]{4}›"
     r"|(?:[a-z]+[-_ ])*(?:your|placeholder|change[-_]?me|redacted)(?:[-_ ][a-z]+)*",
     re.IGNORECASE,
 )

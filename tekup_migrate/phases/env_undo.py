@@ -47,11 +47,10 @@ class EnvUndo(Step):
             elif now is Now.OURS:
                 changes.append(_change(context, former, content, former.content))
         app = context.plan.apps[self.app]
-        count = sum(isinstance(change, FileChange) for change in changes)
         return Preview(
             title=f"Put back the files of {app.title}",
             target=str(app.directory),
-            verb="Put them back" if count else "Put nothing back",
+            verb="Do as chosen" if parts else "Put them back" if changes else "Put nothing back",
             undo="Run the step again: the files are rewritten anew.",
             actions=(
                 *[Remark(line, True) for line in await self._written_since(context)],
@@ -251,12 +250,11 @@ def _three_versions(context: Context, former: FormerFile, now: object, content: 
         yield Remark(f"{former.path} was deleted since. It stays so unless you choose otherwise.", warning=True)
     else:
         yield Remark(f"{former.path} was edited since. It stays as it is now unless you choose otherwise.", True)
-    yield Remark(f"{former.path}: from what it was before to what this run wrote")
-    gone = _part_id(former) if now is Now.GONE else ""
-    yield _change(context, former, former.content, former.written, part=gone)
+    yield Remark("From what it was before to what this run wrote:")
+    yield _change(context, former, former.content, former.written, part=_part_id(former))
     if now is Now.EDITED:
-        yield Remark(f"{former.path}: from what this run wrote to what it is now")
-        yield _change(context, former, former.written, content, part=_part_id(former))
+        yield Remark("From what this run wrote to what it is now:")
+        yield _change(context, former, former.written, content)
 
 
 def _change(context: Context, former: FormerFile, before: bytes, after: bytes, *, part: str = "") -> FileChange:

@@ -142,3 +142,11 @@ def test_fifty_secrets_in_a_long_line_take_no_time() -> None:
     started = time.perf_counter()
     redactor.redact(line)
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("space", [" ", "&#160;"])
+def test_a_mask_is_not_masked_again(space: str) -> None:
+    secret = Secret(secrets.token_hex(8), kind="password", project=made_ref())
+    text = f"postgresql://postgres:{secret.mask.replace(' ', space)}@db.example:5432/x"
+    assert Redactor([secret]).redact(text) == text
+    assert Redactor().redact("postgresql://me:••••@h/x") == "postgresql://me:••••@h/x"

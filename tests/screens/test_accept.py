@@ -20,6 +20,7 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.journal import JOURNAL
 from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP, Choices, Part
 from tekup_migrate.steps import Context, Danger, DiffLine, FileChange, Preview
+from tests.phases.env_world import EnvWorld
 from tests.screens.scenery import CAREFUL, Scenery, ScriptedStep, heard, shown, started, until
 
 SIZES = ((120, 40), (80, 24))
@@ -72,8 +73,10 @@ class PartStep(ScriptedStep):
 
 
 @asynccontextmanager
-async def asked(folder: Path, size: tuple[int, int] = (120, 40)) -> AsyncIterator[tuple[Pilot[int], PartStep]]:
-    step = PartStep()
+async def asked(
+    folder: Path, size: tuple[int, int] = (120, 40), preview: Preview = PREVIEW
+) -> AsyncIterator[tuple[Pilot[int], PartStep]]:
+    step = PartStep(preview)
     async with Scenery(folder, (step,)).app().run_test(size=size) as pilot:
         await started(pilot)
         await until(pilot, lambda: isinstance(pilot.app.screen, AcceptDialog))
@@ -97,6 +100,22 @@ async def test_each_part_shows_its_choice_and_one_key_writes_all_that_is_accepte
         await pilot.press("y")
         await until(pilot, lambda: step.done)
     assert [step.chosen[part.id] for part in PARTS] == [REWRITE, SKIP, REWRITE, DOCUMENT]
+
+
+async def test_of_a_file_that_was_edited_since_the_choice_is_in_sight_on_a_small_terminal(tmp_path: Path) -> None:
+    world = EnvWorld(tmp_path)
+    path = world.write(".env", world.env("A=1\nB=2"), tracked=False)
+    await world.run()
+    path.write_bytes(path.read_bytes().replace(b"B=2", b"B=3"))
+    preview = await world.step.preview_revert(world.context())
+    world.journal.close()
+    async with asked(tmp_path / "wizard", (80, 24), preview) as (pilot, step):
+        assert "▶ ◆ keep it as it is now  .env" in shown(pilot)
+        await pilot.press("pagedown", "pagedown", "space")
+        await until(pilot, lambda: "▶ ◆ put the former bytes back  .env" in shown(pilot))
+        await pilot.press("y")
+        await until(pilot, lambda: step.done)
+    assert list(step.chosen.values()) == ["put the former bytes back"]
 
 
 async def test_a_choice_is_made_for_a_whole_file_where_it_can_be(tmp_path: Path) -> None:
