@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from tekup_migrate.backup.folder import OPENED
 from tekup_migrate.credentials.redactor import Redactor
-from tekup_migrate.errors import JournalError
+from tekup_migrate.errors import JournalError, MigrationError
 from tekup_migrate.events import Event, Listener, OutputLine, Ran, StepChanged
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory, RunRecord
@@ -113,6 +114,7 @@ async def open_sitting(
     with hold(folder):
         journal = Journal.open(folder / JOURNAL)
         try:
+            _clear_left_over(folder)
             run, resumed = _begin_or_resume(journal, plan, surroundings.rehearsal, only_latest=latest)
             plan = _with_lasting_options(plan, RunMemory(journal, run.id))
             recorder = _Recorder(journal, run.id, listen, surroundings.redactor)
@@ -139,6 +141,15 @@ async def open_sitting(
             _remember_peak_memory(context.memory)
         finally:
             journal.close()
+
+
+def _clear_left_over(folder: Path) -> None:
+    """Remove unsealed copies of backups that outlived their process, as after a power cut; it held the run's lock."""
+    for copy in folder.glob(f"*/backups/*{OPENED}"):
+        from tekup_migrate.backup.writer import clear_left_over
+
+        with suppress(MigrationError):
+            clear_left_over(copy)
 
 
 def _begin_or_resume(journal: Journal, plan: Plan, rehearsal: bool, *, only_latest: bool) -> tuple[RunRecord, bool]:

@@ -82,5 +82,11 @@ class Memory(Protocol):
 class ThrowAwayServers(Protocol):
     """Starts an empty Postgres server on this machine, which is gone when the block ends."""
 
-    def __call__(self, major: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
-        """Start one of a major version; the block gets its superuser's URL, without a password, and the password."""
+    def __call__(self, major: int, room: int) -> AbstractAsyncContextManager[tuple[str, Secret]]:
+        """Start one of a major version; the block gets its superuser's URL, without a password, and the password.
+
+        ``room`` is how many bytes of rows it must have room for on the disk.
+
+        Raises:
+            MigrationError: there is not that much room, or it does not start.
+        """

@@ -14,6 +14,9 @@ from tekup_migrate.errors import MigrationError
 PARTIAL = ".partial"
 """What the folder's name ends with until the backup is whole."""
 
+OPENED = f".opened{PARTIAL}"
+"""What is added to a sealed backup's name for the folder of its unsealed copy."""
+
 
 def dated_folder(root: Path, name: str, day: date) -> Path:
     """Return the first free folder ``<name>-YYYYMMDD``, ``<name>-YYYYMMDD-2``, … under ``root``; makes nothing."""
@@ -66,14 +69,14 @@ def finish(partial: Path, folder: Path) -> None:
     _sync(folder.parent)
 
 
-def require_room(folder: Path, needed: int) -> None:
-    """Raise a ``MigrationError`` unless ``needed`` bytes are free where ``folder`` will be."""
+def require_room(folder: Path, needed: int, *, what: str = "the backup") -> None:
+    """Raise a ``MigrationError`` unless ``needed`` bytes are free where ``folder`` will be, for ``what``."""
     free = shutil.disk_usage(existing_parent(folder)).free
     if free < needed:
         raise MigrationError(
-            "Not enough room on the disk for the backup",
-            happened=f"{folder.parent} has {free / 1e6:,.0f} MB free; the backup may need {needed / 1e6:,.0f} MB.",
-            unchanged="Nothing was dumped or written.",
+            f"Not enough room on the disk for {what}",
+            happened=f"{folder.parent} has {free / 1e6:,.0f} MB free; {what} may need {needed / 1e6:,.0f} MB.",
+            unchanged="Nothing was dumped, written or restored.",
             remedy="Free some space, or name a folder on another disk.",
         )
 

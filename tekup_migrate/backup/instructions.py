@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from tekup_migrate.backup.manifest import ARCHIVE, CHECKSUMS, MANIFEST, Manifest
-from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.backup.shims import stand_in
+from tekup_migrate.postgres.quoting import quote_ident, quote_literal
 
 PLAIN = "plain.sql"
 
@@ -99,24 +100,36 @@ def _requirements(manifest: Manifest) -> str:
         lines.append(f"CREATE SCHEMA IF NOT EXISTS {schema};")
         lines.append(f"CREATE EXTENSION IF NOT EXISTS {quote_ident(extension.name)} WITH SCHEMA {schema};")
     wanted = "\n".join(dict.fromkeys(lines)) or "-- The source had no extensions."
-    roles = "\n".join(f"CREATE ROLE {quote_ident(role)} NOLOGIN;" for role in manifest.roles)
-    calls = "".join(f"- `{f.schema}.{f.name}({f.arguments})` returns `{f.result}`\n" for f in manifest.functions)
-    return f"""What the archive needs and does not hold. A Supabase project has the roles and schemas already; some of
+    return f"""What the archive needs and does not hold, for `psql`. A Supabase project has the schemas already; some of
 the extensions must be switched on first (those that are part of Supabase itself cannot and need not be created):
 
 ```sql
 {wanted}
 ```
 
-On a plain Postgres server, create the missing roles too:
+On a plain Postgres server, create the missing roles too, and stand-ins for the functions outside these schemas that
+something in the archive calls (a Supabase project has both):
 
 ```sql
-{roles}
+{_roles(manifest)}
+{_functions(manifest)}
 ```
+"""
 
-Functions outside these schemas that something in the archive calls:
 
-{calls or "- none" + chr(10)}"""
+def _roles(manifest: Manifest) -> str:
+    names = ", ".join(quote_literal(role) for role in manifest.roles)
+    return (
+        f"SELECT format('CREATE ROLE %I NOLOGIN', name) FROM unnest(ARRAY[{names}]::text[]) AS name\n"
+        "WHERE name NOT IN (SELECT rolname FROM pg_roles) \\gexec"
+    )
+
+
+def _functions(manifest: Manifest) -> str:
+    schemas = dict.fromkeys(function.schema for function in manifest.functions)
+    lines = [f"CREATE SCHEMA IF NOT EXISTS {quote_ident(schema)};" for schema in schemas]
+    lines += [f"{stand_in(function)};" for function in manifest.functions]
+    return "\n".join(lines) or "-- Nothing in the archive calls a function outside of it."
 
 
 _RESTORE = f"""## 3. Restore
@@ -129,8 +142,13 @@ pg_restore -l {ARCHIVE} | grep -v ' SCHEMA - public ' > "$list"
 pg_restore --exit-on-error --jobs=2 --use-list="$list" --no-password --dbname="$PGDATABASE" {ARCHIVE}
 ```
 
-If you are no superuser (on Supabase you are not), add `--no-owner`, and leave out the grants that only a superuser
-may set: `grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL '` instead of the one above.
+If you are no superuser (on Supabase you are not), leave out the owners, and the grants that only a superuser may set:
+
+```sh
+list=$(mktemp)
+pg_restore -l {ARCHIVE} | grep -v -e ' SCHEMA - public ' -e ' DEFAULT ACL ' > "$list"
+pg_restore --exit-on-error --no-owner --jobs=2 --use-list="$list" --no-password --dbname="$PGDATABASE" {ARCHIVE}
+```
 
 If the server is older than Postgres 17 and stops at `transaction_timeout`, use this (it leaves that one setting out):
 
@@ -138,7 +156,7 @@ If the server is older than Postgres 17 and stops at `transaction_timeout`, use 
 pg_restore --use-list="$list" -f - {ARCHIVE} | grep -v '^SET transaction_timeout' | psql -X -v ON_ERROR_STOP=1
 ```
 
-One table alone, into a database that does not have it{{first}}
+One table alone, into a database that has all but it (its types and the like){{first}}
 
 ## 4. Compare
 

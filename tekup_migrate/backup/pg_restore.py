@@ -12,7 +12,6 @@ from tekup_migrate.backup.access import Access
 from tekup_migrate.backup.child import run_program
 from tekup_migrate.backup.plain import SETTINGS_SINCE
 from tekup_migrate.backup.programs import DumpPrograms
-from tekup_migrate.backup.progress import TableProgress
 from tekup_migrate.backup.toc import ArchiveEntry, write_list
 from tekup_migrate.errors import CommandFailedError
 from tekup_migrate.events import Listener, Ran
@@ -38,14 +37,12 @@ class Restoration:
         archive: the directory archive.
         entries: what to restore of it, in order.
         database: into which database.
-        jobs: parallel workers.
         options: further options.
     """
 
     archive: Path
     entries: tuple[ArchiveEntry, ...]
     database: str
-    jobs: int
     options: tuple[str, ...] = ()
 
 
@@ -55,7 +52,6 @@ async def run_pg_restore(
     programs: DumpPrograms,
     *,
     listen: Listener,
-    progress: TableProgress | None = None,
 ) -> tuple[RestoreProblem, ...]:
     """Restore entries of an archive and return what could not be restored; everything else was.
 
@@ -71,14 +67,13 @@ async def run_pg_restore(
             str(programs.restore),
             *access.options,
             f"--dbname={_connection_string(restoration.database)}",
-            f"--jobs={restoration.jobs}",
             f"--use-list={chosen}",
             "--verbose",
             *restoration.options,
             str(restoration.archive),
         ]
         listen(Ran(kind="command", text=" ".join(argv), where=restoration.database))
-        reader = _Reader(progress)
+        reader = _Reader()
         finished = await run_program(argv, environment=access.environment, on_line=reader.on_line)
     problems = tuple(problem for problem in reader.problems if not _only_unknown_setting(problem))
     if finished.code != 0 and not reader.problems:
@@ -95,9 +90,8 @@ async def run_pg_restore(
 class _Reader:
     """Reads what pg_restore says, line by line."""
 
-    def __init__(self, progress: TableProgress | None) -> None:
+    def __init__(self) -> None:
         self.problems: list[RestoreProblem] = []
-        self._progress = progress
         self._entry = ""
 
     def on_line(self, line: str) -> None:
@@ -106,8 +100,6 @@ class _Reader:
             self._entry = match["rest"]
         elif match := _ERROR.match(line):
             self.problems.append(RestoreProblem(self._entry, match["error"].removeprefix(_QUERY_FAILED)))
-        elif self._progress is not None:
-            self._progress.on_line(line)
 
 
 def _only_unknown_setting(problem: RestoreProblem) -> bool:

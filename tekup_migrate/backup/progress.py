@@ -66,6 +66,11 @@ class TableProgress:
             self._finished[match[1]] += 1
             self.show({})
 
+    def finished(self, relation: Relation) -> None:
+        """Count a table as done."""
+        self._finished[relation.name] += 1
+        self.show({})
+
     def complete(self) -> None:
         """Tell the listener that all is done; without parallel workers the programs name no finished table."""
         self._done = self._total

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.backup.access import open_access
 from tekup_migrate.backup.contents import digest_table
-from tekup_migrate.backup.drill import RestoredTable, compare_table
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, TableContent
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
 from tekup_migrate.backup.script import Script, read_sql, run_script
 from tekup_migrate.backup.toc import ArchiveEntry, entries_of, write_list
+from tekup_migrate.backup.trial import RestoredTable, compare_table
 from tekup_migrate.backup.verify import require_whole
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import MigrationError

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import msgspec
 
-from tekup_migrate.backup.folder import PARTIAL, make_private
+from tekup_migrate.backup.folder import OPENED, make_private, require_room
 from tekup_migrate.backup.instructions import PLAIN
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, write_manifest
 from tekup_migrate.backup.verify import require_whole
-from tekup_migrate.backup.writer import note_writer
+from tekup_migrate.backup.writer import clear_left_over, note_writer
 from tekup_migrate.credentials.age import public_part, unusable_key
 from tekup_migrate.credentials.age import pyrage as library
 from tekup_migrate.credentials.secret import Secret
+from tekup_migrate.watchdog import Watchdog
 
 SEALED = ".age"
 """What a sealed file's name ends with."""
@@ -39,10 +40,11 @@ async def seal_files(folder: Path, recipient: str) -> None:
 async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]:
     """Give a backup's folder to read from: itself where it is not sealed, else an unsealed copy for the block.
 
-    The copy is private, lies beside the backup, and is removed at the end.
+    The copy is private, lies beside the backup, and is removed at the end, also where this process is killed.
 
     Raises:
-        MigrationError: the backup is damaged, there is no key, or it is another backup's key.
+        MigrationError: the backup is damaged, there is no key, it is another backup's key, there is no room for the
+            copy, or another process has it open.
     """
     manifest = await asyncio.to_thread(Manifest.load, folder)
     if not manifest.sealed_for:
@@ -51,9 +53,11 @@ async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]
     if key is None or public_part(key) != manifest.sealed_for:
         raise unusable_key(f"{folder.name} is sealed for {manifest.sealed_for}, which is not the key at hand.")
     await require_whole(folder)
-    outer = folder.with_name(f"{folder.name}.opened{PARTIAL}")
-    await asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True)
+    outer = folder.with_name(f"{folder.name}{OPENED}")
+    await asyncio.to_thread(clear_left_over, outer)
+    await asyncio.to_thread(require_room, outer, manifest.bytes, what="the unsealed copy of the backup")
     make_private(outer)
+    watchdog = Watchdog.start(outer, keep=False)
     try:
         await asyncio.to_thread(note_writer, outer, os.getpid())
         copy = outer / folder.name
@@ -65,7 +69,12 @@ async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]
         await asyncio.to_thread(write_manifest, copy, unsealed)
         yield copy
     finally:
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, outer, ignore_errors=True))
+        await asyncio.shield(asyncio.to_thread(_close_copy, outer, watchdog))
+
+
+def _close_copy(outer: Path, watchdog: Watchdog) -> None:
+    shutil.rmtree(outer, ignore_errors=True)
+    watchdog.release()
 
 
 def _to_seal(folder: Path) -> list[Path]:

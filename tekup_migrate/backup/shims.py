@@ -68,20 +68,25 @@ async def _create_extension(connection: asyncpg.Connection, extension: Installed
     return False
 
 
-async def _create_function(connection: asyncpg.Connection, function: OutsideFunction) -> bool:
-    """Create a function of the right signature that answers nothing, unless an extension brought the real one."""
-    import asyncpg
-
+def stand_in(function: OutsideFunction) -> str:
+    """Return the SQL that creates a function of the right signature which answers nothing."""
     name = Relation(function.schema, function.name).sql
     body = {"trigger": "BEGIN RETURN NEW; END", "void": "BEGIN END"}.get(function.result, "BEGIN RETURN NULL; END")
     if function.result.startswith(("SETOF ", "TABLE(")):
         body = "BEGIN RETURN; END"
+    # IMMUTABLE, because an index expression accepts nothing less.
+    return (
+        f"CREATE FUNCTION {name}({function.arguments}) RETURNS {function.result} "
+        f"LANGUAGE plpgsql IMMUTABLE AS $shim${body}$shim$"
+    )
+
+
+async def _create_function(connection: asyncpg.Connection, function: OutsideFunction) -> bool:
+    """Create a stand-in for a function, unless an extension brought the real one."""
+    import asyncpg
+
     try:
-        # IMMUTABLE, because an index expression accepts nothing less.
-        await connection.execute(
-            f"CREATE FUNCTION {name}({function.arguments}) RETURNS {function.result} "
-            f"LANGUAGE plpgsql IMMUTABLE AS $shim${body}$shim$"
-        )
+        await connection.execute(stand_in(function))
     except (asyncpg.DuplicateFunctionError, asyncpg.UndefinedObjectError, asyncpg.InvalidSchemaNameError):
         # It exists, or takes a type that is not here; then whatever calls it is named as not restored.
         return False

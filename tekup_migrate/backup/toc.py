@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tekup_migrate.backup.child import clean_environment, read_output
+from tekup_migrate.backup.manifest import TableContent
 from tekup_migrate.backup.programs import DumpPrograms
 from tekup_migrate.errors import CommandFailedError
 
@@ -72,6 +73,28 @@ async def entries_of(archive: Path, programs: DumpPrograms) -> tuple[ArchiveEntr
         )
     matches = (_LINE.match(line) for line in finished.said.splitlines())
     return tuple(ArchiveEntry(int(match["id"]), match.string, match["rest"]) for match in matches if match)
+
+
+def by_table(
+    kind: str, entries: Iterable[ArchiveEntry], tables: Collection[TableContent]
+) -> dict[TableContent, list[ArchiveEntry]]:
+    """Return the entries of a kind by the table that they belong to; those of no table are left out.
+
+    The list names schema, table and what follows without quotes, so that of several tables that an entry could
+    belong to (``a`` and ``a b``) it is the one with the longest name.
+    """
+    prefixes = sorted(((f"{kind} {listed(table)} ", table) for table in tables), key=lambda each: -len(each[0]))
+    found: dict[TableContent, list[ArchiveEntry]] = {}
+    for entry in entries:
+        table = next((table for prefix, table in prefixes if entry.rest.startswith(prefix)), None)
+        if entry.kind == kind and table is not None:
+            found.setdefault(table, []).append(entry)
+    return found
+
+
+def listed(table: TableContent) -> str:
+    """Return a table's name as ``pg_restore --list`` prints it: without quotes, on one line."""
+    return f"{table.schema} {table.name}".replace("\r", " ").replace("\n", " ")
 
 
 def write_list(file: Path, entries: Iterable[ArchiveEntry]) -> None:

@@ -19,7 +19,7 @@ from tekup_migrate.backup.manifest import (
     digest_files,
 )
 from tekup_migrate.backup.programs import choose_programs
-from tekup_migrate.backup.toc import ArchiveEntry, entries_of
+from tekup_migrate.backup.toc import ArchiveEntry, by_table, entries_of
 from tekup_migrate.errors import CommandFailedError, MigrationError
 
 
@@ -128,14 +128,5 @@ async def _read_with_pg_restore(archive: Path, manifest: Manifest, *, rows: bool
 
 
 def _missing_tables(manifest: Manifest, entries: tuple[ArchiveEntry, ...]) -> list[ArchiveFinding]:
-    lines = [entry.rest for entry in entries]
-    return [
-        ArchiveFinding(FindingKind.MISSING_TABLE, table.label)
-        for table in manifest.tables
-        if not any(line.startswith(_listed(f"TABLE DATA {table.schema} {table.name} ")) for line in lines)
-    ]
-
-
-def _listed(text: str) -> str:
-    """Return a name as ``pg_restore --list`` prints it: on one line."""
-    return text.replace("\r", " ").replace("\n", " ")
+    there = by_table("TABLE DATA", entries, manifest.tables)
+    return [ArchiveFinding(FindingKind.MISSING_TABLE, table.label) for table in manifest.tables if table not in there]

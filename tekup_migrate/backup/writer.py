@@ -51,17 +51,26 @@ def clear_stale(root: Path, name: str) -> None:
     pattern = re.compile(rf"{re.escape(name)}-\d{{8}}(-\d+)?(\.opened)?{re.escape(PARTIAL)}")
     found = sorted(root.iterdir()) if root.is_dir() else []
     for partial in [path for path in found if pattern.fullmatch(path.name)]:
-        writer = _read_note(partial)
-        if writer is not None and _lives(writer.owner):
-            raise MigrationError(
-                "Another backup of the same name is running",
-                happened=f"The process {writer.owner.pid} is writing {partial}.",
-                unchanged="Nothing was dumped or removed.",
-                remedy="Let it finish, or end it; then try again.",
-            )
-        if writer is not None and _lives(writer.program):
-            _end(writer.program)
-        shutil.rmtree(partial, ignore_errors=True)
+        clear_left_over(partial)
+
+
+def clear_left_over(partial: Path) -> None:
+    """Remove an unfinished backup or an unsealed copy, where it is one, that a run which no longer exists left behind.
+
+    Raises:
+        MigrationError: another process is using it now.
+    """
+    writer = _read_note(partial)
+    if writer is not None and _lives(writer.owner):
+        raise MigrationError(
+            "Another process is working on the same backup",
+            happened=f"The process {writer.owner.pid} is using {partial}.",
+            unchanged="Nothing was dumped, restored or removed.",
+            remedy="Let it finish, or end it; then try again.",
+        )
+    if writer is not None and _lives(writer.program):
+        _end(writer.program)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def _read_note(partial: Path) -> _Writer | None:

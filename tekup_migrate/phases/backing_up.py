@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,9 @@ from tekup_migrate.steps import (
 
 if TYPE_CHECKING:
     from tekup_migrate.backup.dump import BackupRequest
+    from tekup_migrate.backup.manifest import Manifest
+    from tekup_migrate.backup.trial import RestoredTable
     from tekup_migrate.credentials.secret import Secret
-
-ASKS_FROM_SECONDS = 30.0
-"""A drill that takes longer than this is asked about beforehand: it can be skipped, with a reason."""
 
 
 class BackUp(Step):
@@ -144,21 +144,52 @@ class Drill(Step):
             verb="Restore it on trial",
             undo="Nothing to take back: the server it is restored into is gone afterwards.",
             actions=(
+                *(self._how_long(context, folder) if folder else ()),
                 Remark("pg_restore into an empty server on this machine, which is gone afterwards"),
                 Remark("the digest of every table against what the project held in the backup's snapshot"),
-                *((Remark(f"It takes about {_seconds(folder):.0f} s."),) if folder else ()),
             ),
         )
 
+    def _how_long(self, context: Context, folder: Path) -> tuple[Remark, ...]:
+        from tekup_migrate.backup.drill import expected_seconds
+        from tekup_migrate.backup.manifest import Manifest
+
+        manifest, proved = Manifest.load(folder), self._proved(context, folder)
+        remarks = [f"It takes about {expected_seconds(manifest, proved):.0f} s. A pause keeps what is proved by then."]
+        if proved:
+            done = f"{len(proved)} of {len(manifest.tables)} tables"
+            remarks.append(f"{done} were proved before the pause, and are not proved again.")
+        return (*map(Remark, remarks), *opening_remarks(manifest))
+
     async def apply(self, context: Context) -> None:
-        """Restore and compare; a long one is asked about first, and one that was paused starts over."""
+        """Ask whether to, then restore and compare what an earlier sitting has not proved yet."""
+        from tekup_migrate.backup.proved import proved_note
+
         folder = self.backup.folder(context)
         if folder is None:
             return
-        if _seconds(folder) > ASKS_FROM_SECONDS:
-            await self._ask(context)
-        evidence = await drill_backup(context, folder, await context.secrets.backup_key(self.backup.project))
+        await self._ask(context)
+        key = await context.secrets.backup_key(self.backup.project)
+        proved = list(self._proved(context, folder))
+
+        def note(table: RestoredTable) -> None:
+            """Keep that a table came back equal."""
+            proved.append(table)
+            context.memory.remember(self._note, proved_note(folder, proved))
+
+        evidence = await drill_backup(context, folder, key, proved=tuple(proved), note=note)
         context.memory.remember(self.id, msgspec.json.encode(evidence))
+        context.memory.forget(self._note)
+
+    def _proved(self, context: Context, folder: Path) -> tuple[RestoredTable, ...]:
+        """Return the tables of this very backup that came back equal before a pause or a crash."""
+        from tekup_migrate.backup.proved import proved_tables
+
+        return proved_tables(folder, context.memory.recall(self._note))
+
+    @property
+    def _note(self) -> str:
+        return f"{self.id}:proved"
 
     async def _ask(self, context: Context) -> None:
         reply = await context.operator.confirm(self, await self.preview(context))
@@ -170,6 +201,7 @@ class Drill(Step):
     def forget(self, context: Context) -> None:
         """Forget what was found."""
         context.memory.forget(self.id)
+        context.memory.forget(self._note)
 
     async def verify(self, context: Context) -> Evidence:
         """Return what the drill found, as long as the backup still is what was restored."""
@@ -182,22 +214,44 @@ class Drill(Step):
         return msgspec.json.decode(found, type=Evidence)
 
 
-async def drill_backup(context: Context, folder: Path, key: Secret | None) -> Evidence:
+def opening_remarks(manifest: Manifest) -> tuple[Remark, ...]:
+    """Return what must be said of a sealed backup before it is opened; nothing of an open one."""
+    if not manifest.sealed_for:
+        return ()
+    size = f"{manifest.bytes / 1e6:,.0f} MB"
+    return (Remark(f"It is unsealed into a private copy beside it ({size}), which is removed at the end."),)
+
+
+async def drill_backup(
+    context: Context,
+    folder: Path,
+    key: Secret | None,
+    *,
+    proved: tuple[RestoredTable, ...] = (),
+    note: Callable[[RestoredTable], None] = lambda table: None,
+) -> Evidence:
     """Restore a backup, sealed or not, into a throw-away server, and return what was found.
 
+    ``proved`` are its tables that need not be proved again; ``note`` takes each that came back equal.
+
     Raises:
-        MigrationError: the backup is damaged, or the key does not open it.
+        MigrationError: the backup is damaged, the key does not open it, or there is no room.
         PauseRequested: a pause was asked for.
     """
-    from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major
+    from tekup_migrate.backup.drill import drill, drill_major, server_bytes
     from tekup_migrate.backup.manifest import Manifest
     from tekup_migrate.backup.sealing import opened_backup
+    from tekup_migrate.backup.trial import RestoreTarget
     from tekup_migrate.postgres.dsn import parse_url
 
-    async with opened_backup(folder, key) as opened, context.throw_away(drill_major(Manifest.load(folder))) as server:
-        url, password = server
+    manifest = Manifest.load(folder)
+    for remark in opening_remarks(manifest):
+        context.ran("note", remark.text, str(folder))
+    servers = context.throw_away(drill_major(manifest), server_bytes(manifest))
+    async with opened_backup(folder, key) as opened, servers as (url, password):
         target = RestoreTarget(parse_url(url).url, password)
-        return (await drill(opened, target, listen=context.listen, gate=context.gate)).evidence
+        done = await drill(opened, target, listen=context.listen, gate=context.gate, proved=proved, note=note)
+        return done.evidence
 
 
 async def request_of(context: Context, project_id: str, *, suffix: str = "") -> BackupRequest:
@@ -232,10 +286,3 @@ async def _target_major(context: Context) -> int:
 
     async with connected(context, context.plan.project_id("target")) as connection:
         return connection.get_server_version().major
-
-
-def _seconds(folder: Path) -> float:
-    from tekup_migrate.backup.drill import expected_seconds
-    from tekup_migrate.backup.manifest import Manifest
-
-    return expected_seconds(Manifest.load(folder))

@@ -10,7 +10,7 @@ import msgspec
 from tekup_migrate.errors import MigrationError, WorldChangedError
 from tekup_migrate.loopback import is_loopback
 from tekup_migrate.phases.access import connected, label_of, url_of
-from tekup_migrate.phases.backing_up import request_of
+from tekup_migrate.phases.backing_up import opening_remarks, request_of
 from tekup_migrate.phases.covering import backup_before, backups_root, cover_of
 from tekup_migrate.steps import (
     Command,
@@ -74,6 +74,7 @@ class RestoreBackup(Step):
             actions=(
                 *_origin(manifest, url_of(context, self.project).host),
                 *((Remark("\n".join(map(str, staying))),) if staying else ()),
+                *opening_remarks(manifest),
                 Remark("First the present state is backed up, so that what is lost here can still be found."),
                 Command(("pg_restore", "--clean", "--if-exists", str(self.folder)), "one transaction, through psql"),
                 Remark("At the end every table is compared with the backup by digest."),
@@ -122,8 +123,8 @@ class RestoreBackup(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Compare every table with the backup, by digest."""
-        from tekup_migrate.backup.drill import compare_table
         from tekup_migrate.backup.manifest import Manifest
+        from tekup_migrate.backup.trial import compare_table
 
         manifest = Manifest.load(self.folder)
         async with connected(context, self.project) as connection:
@@ -172,6 +173,7 @@ class RestoreTable(Step):
             undo=self.undo_note,
             actions=(
                 *_origin(manifest, url_of(context, self.project).host),
+                *opening_remarks(manifest),
                 Remark(f"{self.table}, {rows}, from {self.folder}"),
                 Remark("It gets columns and rows; no keys, indexes or policies. Row-level security is enabled on it."),
             ),
@@ -193,8 +195,8 @@ class RestoreTable(Step):
 
     async def verify(self, context: Context) -> Evidence:
         """Compare the new table with the backup's, by digest."""
-        from tekup_migrate.backup.drill import compare_table
         from tekup_migrate.backup.manifest import Manifest
+        from tekup_migrate.backup.trial import compare_table
 
         content = Manifest.load(self.folder).table(self.table.schema, self.table.name)
         if content is None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.rehearsal.account import Account, server_account
-from tekup_migrate.rehearsal.removal import remove_tree
-from tekup_migrate.rehearsal.watchdog import Watchdog, end_processes
+from tekup_migrate.removal import remove_tree
+from tekup_migrate.watchdog import Watchdog, end_processes
 
 
 @dataclass(frozen=True)

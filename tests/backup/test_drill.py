@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tekup_migrate.backup.drill import RestoreTarget, drill, drill_major, expected_seconds
+from tekup_migrate.backup.drill import drill, drill_major, expected_seconds
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
+from tekup_migrate.backup.trial import RestoreTarget
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress, Ran
 from tekup_migrate.gate import Gate

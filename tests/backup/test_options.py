@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+import shutil
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
+from tekup_migrate.backup import trial
 from tekup_migrate.backup.child import clean_environment
 from tekup_migrate.backup.dump import backup_project
+from tekup_migrate.backup.manifest import Manifest
+from tekup_migrate.backup.proved import proved_note, proved_tables
 from tekup_migrate.backup.restore import changes_since
+from tekup_migrate.backup.trial import RestoredTable
 from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.store import MemoryStore
-from tekup_migrate.errors import JournalError, MigrationError
+from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
+from tekup_migrate.events import Event, Progress
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
-from tekup_migrate.phases import backing_up, steps_of
+from tekup_migrate.phases import steps_of
 from tekup_migrate.phases.backing_up import Drill
 from tekup_migrate.phases.covering import backup_note, cover_of
 from tekup_migrate.plan import BUILT_IN, Backups, Plan, read_plan
@@ -27,7 +35,7 @@ from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.secret_source import SecretSource
 from tekup_migrate.sitting import Surroundings, open_sitting
-from tekup_migrate.steps import Answer, Reply, SkippedError
+from tekup_migrate.steps import Answer, Context, Reply, SkippedError, Verdict
 from tests.backup.conftest import LEDGER, Ledger
 from tests.backup.test_drill import backed_up
 from tests.scripted import NoSecrets, ScriptedOperator, make_context
@@ -108,23 +116,76 @@ async def test_the_plain_file_of_a_newer_source_can_be_restored_by_an_older_targ
     assert all(change.equal for change in changes)
 
 
-async def test_a_long_drill_is_asked_about_with_its_time_and_skipped_with_the_reason(
-    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def drilled(ledger: Ledger, tmp_path: Path) -> AsyncIterator[tuple[Context, ScriptedOperator, Path]]:
+    """A run that has backed its target up, what answers in it, and the backup."""
     plan = read_plan(BUILT_IN)
     journal = Journal.open(tmp_path / JOURNAL)
-    operator = ScriptedOperator(replies=[Reply(Answer.SKIP, "no time tonight")])
+    operator = ScriptedOperator()
     context = make_context(tmp_path, journal, operator=operator)
     folder = await backed_up(ledger, tmp_path / "backups", ref=plan.target.ref)
     context.memory.remember(backup_note("setup", "renos"), str(folder).encode())
-    monkeypatch.setattr(backing_up, "ASKS_FROM_SECONDS", 0.0)
-    step = Drill(plan, plan.phases[0], "renos")
-    assert "It takes about" in str((await step.preview(context)).actions)
+    yield context, operator, folder
+    journal.close()
+
+
+def drill_step() -> Drill:
+    plan = read_plan(BUILT_IN)
+    return Drill(plan, plan.phases[0], "renos")
+
+
+async def test_a_drill_is_asked_about_with_its_time_and_skipped_with_the_reason(
+    drilled: tuple[Context, ScriptedOperator, Path],
+) -> None:
+    context, operator, _ = drilled
+    operator.replies = [Reply(Answer.SKIP, "no time tonight")]
+    step = drill_step()
     with pytest.raises(SkippedError) as caught:
         await step.apply(context)
     assert caught.value.reason == "no time tonight"
+    assert "It takes about" in str(operator.previews[0][1].actions)
     assert (await step.verify(context)).verdict.value == "unverified"
-    journal.close()
+
+
+async def test_a_paused_drill_goes_on_with_the_tables_that_are_not_proved_yet(
+    drilled: tuple[Context, ScriptedOperator, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, operator, folder = drilled
+    events: list[Event] = []
+
+    def pause_at_the_first(event: Event) -> None:
+        """Ask for a pause as soon as one table was compared."""
+        if isinstance(event, Progress) and event.label == "comparison":
+            context.gate.request()
+
+    monkeypatch.setattr(trial, "_PORTION_BYTES", 0)
+    monkeypatch.setattr(trial, "_AT_ONCE", 1)
+    step = drill_step()
+    with pytest.raises(PauseRequested):
+        await step.apply(dataclasses.replace(context, listen=pause_at_the_first))
+    assert (await step.verify(context)).verdict is Verdict.UNVERIFIED
+    context.gate.open()
+    await step.apply(dataclasses.replace(context, listen=events.append))
+    assert "1 of 2 tables were proved before the pause" in str(operator.previews[-1][1].actions)
+    assert [event.total for event in events if isinstance(event, Progress) and event.label == "comparison"] == [1]
+    evidence = await step.verify(context)
+    assert (evidence.verdict, evidence.summary) == (Verdict.PASSED, "2 of 2 tables restored and equal, 220 rows")
+    assert "foreign keys were made on empty tables only" in evidence.facts[1]
+    note = proved_note(
+        folder, [RestoredTable(table, table.digest, table.rows) for table in Manifest.load(folder).tables]
+    )
+    assert len(proved_tables(folder, note)) == 2
+    (folder / "SHA256SUMS").write_bytes(b"of another backup")
+    assert proved_tables(folder, note) == ()
+
+
+async def test_a_drill_without_room_for_the_rows_says_how_much_it_needs(
+    drilled: tuple[Context, ScriptedOperator, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, _, _ = drilled
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=300_000_000))
+    with pytest.raises(MigrationError, match="Not enough room on the disk to restore the backup on trial"):
+        await drill_step().apply(context)
 
 
 async def test_dialogs_name_the_newest_backup_of_the_project_and_the_command_that_restores_it(

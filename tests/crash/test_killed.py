@@ -235,5 +235,5 @@ def test_a_port_in_use_is_named_and_the_run_goes_on_once_it_is_free(seen: Seen) 
 
 def test_no_process_of_a_killed_run_is_left(seen: Seen) -> None:
     lines = [" ".join(line) for line in processes_in(seen.own.world.directory)]
-    ours = ("postgres", "tekup_migrate.rehearsal.watchdog")
+    ours = ("postgres", "tekup_migrate.watchdog")
     assert not [line for line in lines if not any(each in line for each in ours)]

@@ -21,9 +21,9 @@ from tekup_migrate.postgres.programs import embedded_installation
 from tekup_migrate.rehearsal import server as server_module
 from tekup_migrate.rehearsal.account import Account, server_account
 from tekup_migrate.rehearsal.directory import rehearsal_directory
-from tekup_migrate.rehearsal.removal import remove_tree
 from tekup_migrate.rehearsal.server import running_server, start_server
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
+from tekup_migrate.removal import remove_tree
 from tests.servers import SharedServer
 
 HOLDS_A_SERVER = """

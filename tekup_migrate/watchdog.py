@@ -1,4 +1,4 @@
-"""Ends what lives in a rehearsal's directory when the process that made it is gone, however it went.
+"""Ends what lives in a directory of ours when the process that made it is gone, however it went.
 
 A child process holds the reading end of a pipe. The system closes the other end when the parent ends, even by
 ``kill -9``; the child then ends every server and sample app that runs in the directory, and removes it. It
@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tekup_migrate.rehearsal.removal import remove_tree
+from tekup_migrate.removal import remove_tree
 
 if TYPE_CHECKING:
     import psutil
 
-_SERVER_PROGRAMS = {"postgres", "pg_ctl", "initdb"}
+_POSTGRES_PROGRAMS = {"postgres", "pg_ctl", "initdb", "pg_restore"}
 _OUR_MODULES = "tekup_migrate.rehearsal."
 _QUIET_SECONDS = 0.3
 _LIMIT_SECONDS = 20.0
@@ -36,7 +36,7 @@ class Watchdog:
     @staticmethod
     def start(directory: Path, *, keep: bool) -> Watchdog:
         """Start watching over ``directory``; with ``keep`` its files stay, its processes do not."""
-        command = [sys.executable, "-m", "tekup_migrate.rehearsal.watchdog", str(directory)]
+        command = [sys.executable, "-m", "tekup_migrate.watchdog", str(directory)]
         if keep:
             command.append("--keep")
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -66,7 +66,7 @@ def _detached_flags() -> int:
 
 
 def end_processes(directory: Path) -> int:
-    """End every server and sample app that lives in ``directory``; return how many were found.
+    """End every Postgres program and sample app that lives in ``directory``; return how many were found.
 
     Looks again until none has been seen for a moment, because a program being started starts others.
     """
@@ -99,11 +99,9 @@ def _lives_in(process: psutil.Process, directory: Path) -> bool:
 
     arguments: list[str] = process.info["cmdline"] or []
     name = (process.info["name"] or "").lower().removesuffix(".exe")
-    if name in _SERVER_PROGRAMS:
+    if name in _POSTGRES_PROGRAMS:
         return any(_inside(argument, directory) for argument in arguments)
     if not any(argument.startswith(_OUR_MODULES) for argument in arguments):
-        return False
-    if f"{_OUR_MODULES}watchdog" in arguments:
         return False
     try:
         return _inside(process.cwd(), directory) or any(_inside(each, directory) for each in arguments)
