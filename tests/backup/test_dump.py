@@ -209,7 +209,7 @@ async def test_a_backup_that_another_process_is_writing_is_left_alone(
     partial = root / "ledger-20261101.partial"
     partial.mkdir(parents=True)
     note_writer(partial, os.getpid())
-    with pytest.raises(MigrationError, match="Another backup"):
+    with pytest.raises(MigrationError, match="Another process"):
         await backup_project(ledger.request(), root, listen=events.append, gate=Gate())
     assert partial.is_dir()
 
