@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tekup_migrate.events import Progress
 from tekup_migrate.phases.access import both_connected, label_of
 from tekup_migrate.phases.index import column_name, recommended
 from tekup_migrate.phases.observation import Observation
@@ -16,8 +18,9 @@ from tekup_migrate.steps import Context, Evidence, Figure, Verdict
 if TYPE_CHECKING:
     import asyncpg
 
-    from tekup_migrate.postgres.comparison import Item
-    from tekup_migrate.postgres.vector_index import Recommendation, SearchQuality, VectorColumn
+    from tekup_migrate.postgres.catalog.objects import Function
+    from tekup_migrate.postgres.transplant import TransplantPlan
+    from tekup_migrate.postgres.vector_index import Recommendation, SearchQuality, Truth, VectorColumn
 
 SLACK = 0.005
 """Recall is an average over a hundred searches: half a hit among a thousand neighbours is noise."""
@@ -50,76 +53,146 @@ class MeasureSearch(Observation):
 
         plan = await transplant_of(context, self.app)
         chosen = await recommended(context, self.app)
-        lines: list[str] = []
-        figures: list[Figure] = []
-        good = True
         async with both_connected(context) as (source, target):
             moves = await table_moves(source, planned_moves(context, self.app))
             here = await vector_columns(source, [move.source for move in moves])
+            found = _Measuring(context, source, target)
+            searches = await found.searches(plan) if chosen else []
             for old, new in zip(here, chosen, strict=True):
-                before, after = await _both(context, source, target, old, new)
-                good = _compare(column_name(new.column), before, after, lines, figures) and good
-                lines += await _with_settings(context, target, new)
-                lines += await _written_plan(context, target, new, _lists(context, self.app, new), figures)
-                for item in plan.items:
-                    quality = await _through_function(source, target, item, old, new.column)
-                    if quality is not None:
-                        good = _compare(item.target.name, *quality, lines, figures) and good
+                await context.gate.guard(found.column(old, new, _lists(context, self.app, new), searches))
         return Evidence(
-            verdict=Verdict.PASSED if good else Verdict.DIFFERS,
-            summary="; ".join(line for line in lines if "source" in line) or "no vectors to search",
-            facts=tuple(lines),
-            figures=tuple(figures),
+            verdict=Verdict.PASSED if found.good else Verdict.DIFFERS,
+            summary="; ".join(line for line in found.lines if "source" in line) or "no vectors to search",
+            facts=tuple(found.lines),
+            figures=tuple(found.figures),
         )
 
 
-async def _both(
-    context: Context,
-    source: asyncpg.Connection,
-    target: asyncpg.Connection,
-    old: VectorColumn,
-    new: Recommendation,
-) -> tuple[SearchQuality | None, SearchQuality | None]:
-    import asyncio
+@dataclass
+class _Measuring:
+    """What is found column by column: lines and figures of the evidence, and whether all of it is good."""
 
-    from tekup_migrate.postgres.vector_index import measure
+    context: Context
+    source: asyncpg.Connection
+    target: asyncpg.Connection
+    lines: list[str] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    good: bool = True
 
-    # Without settings, as the app's own sessions search.
-    there = measure(target, new.column, metric=new.metric, halfvec=new.halfvec)
-    # Two servers: neither search slows the other down by more than the machine between them does.
-    before, after = await context.gate.guard(asyncio.gather(measure(source, old, metric=new.metric), there))
-    return before, after
+    async def searches(self, plan: TransplantPlan) -> list[tuple[Function, Function]]:
+        """Return the app's own search functions, each as it is on both sides."""
+        from tekup_migrate.postgres.catalog.objects import Function
+        from tekup_migrate.postgres.catalog.reading import read_catalog
+        from tekup_migrate.postgres.vector_index import is_search
 
+        source, target = await read_catalog(self.source), await read_catalog(self.target)
+        pairs = ((source.get(item.key, Function), target.get(item.target, Function)) for item in plan.items)
+        return [(ours, theirs) for ours, theirs in pairs if ours and theirs and is_search(ours)]
 
-async def _with_settings(context: Context, target: asyncpg.Connection, new: Recommendation) -> list[str]:
-    """Say what the app would find if its sessions set what suits the index; it is the app's to set."""
-    from tekup_migrate.postgres.vector_index import measure
+    async def column(
+        self, old: VectorColumn, new: Recommendation, lists: int, searches: list[tuple[Function, Function]]
+    ) -> None:
+        """Measure everything about one column. Two servers: what is asked of both is asked at once."""
+        import asyncio
 
-    if not new.search_settings:
-        return []
-    work = measure(target, new.column, metric=new.metric, halfvec=new.halfvec, settings=new.search_settings)
-    quality = await context.gate.guard(work)
-    told = ", ".join(f"{name} = {number}" for name, number in new.search_settings.items())
-    found = f"recall@10 {quality.recall:.2f} in {quality.milliseconds:.1f} ms" if quality else "not measured"
-    return [f"{column_name(new.column)}: a session that sets {told} would have {found} on the new index"]
+        from tekup_migrate.postgres.vector_index import measure, truth_of
 
+        name, metric = column_name(new.column), new.metric
+        stages = 3 + len(searches)
+        self._tell(name, 0, stages)
+        here, there = await asyncio.gather(
+            truth_of(self.source, old, metric=metric), truth_of(self.target, new.column, metric=metric)
+        )
+        if here is None or there is None:
+            self.lines.append(f"{name}: could not be measured")
+            self.good = self.good and here is there
+            return
+        self._tell(name, 1, stages)
+        # Without settings, as the app's own sessions search.
+        before, after = await asyncio.gather(
+            measure(self.source, old, here, metric=metric),
+            measure(self.target, new.column, there, metric=metric, halfvec=new.halfvec),
+        )
+        self._compare(name, before, after)
+        await self._with_settings(name, new, there)
+        self._tell(name, 2, stages)
+        await self._written_plan(name, new, lists)
+        for number, (ours, theirs) in enumerate(searches, 3):
+            self._tell(name, number, stages)
+            await self._through_function((ours, theirs), (old, new.column), (here, there))
+        self._tell(name, stages, stages)
 
-async def _through_function(
-    source: asyncpg.Connection, target: asyncpg.Connection, item: Item, old: VectorColumn, new: VectorColumn
-) -> tuple[SearchQuality | None, SearchQuality | None] | None:
-    import asyncio
+    async def _with_settings(self, name: str, new: Recommendation, truth: Truth) -> None:
+        """Say what the app would find if its sessions set what suits the index; it is the app's to set."""
+        from tekup_migrate.postgres.vector_index import measure
 
-    from tekup_migrate.postgres.catalog.objects import Function, Kind
-    from tekup_migrate.postgres.catalog.reading import read_catalog
-    from tekup_migrate.postgres.vector_index import is_search, measure_function
+        settings = new.search_settings
+        if not settings:
+            return
+        found = await measure(self.target, new.column, truth, metric=new.metric, halfvec=new.halfvec, settings=settings)
+        told = ", ".join(f"{name} = {number}" for name, number in settings.items())
+        self.lines.append(
+            f"{name}: a session that sets {told} would have recall@10 {found.recall:.2f} in"
+            f" {found.milliseconds:.1f} ms on the new index"
+        )
 
-    if item.key.kind is not Kind.FUNCTION:
-        return None
-    ours = (await read_catalog(source)).get(item.key, Function)
-    theirs = (await read_catalog(target)).get(item.target, Function)
-    if ours is None or theirs is None or not is_search(ours):
-        return None
-    return await asyncio.gather(measure_function(source, ours, old), measure_function(target, theirs, new))
+    async def _written_plan(self, name: str, new: Recommendation, lists: int) -> None:
+        """Say what the plan's index made before the load would have found: it is made so in a table that is gone."""
+        from tekup_migrate.postgres.vector_index import measure_written_plan
+
+        quality = await measure_written_plan(self.target, new.column, metric=new.metric, lists=lists)
+        if quality is None:
+            return
+        self.figures.append(Figure(f"{name} recall@10 before the load", round(quality.recall, 4)))
+        self.lines.append(
+            f"{name}: ivfflat with lists = {lists} made before the load would have recall@10"
+            f" {quality.recall:.2f} and {quality.milliseconds:.1f} ms a search"
+            " (tried in a temporary table)"
+        )
+
+    async def _through_function(
+        self,
+        functions: tuple[Function, Function],
+        columns: tuple[VectorColumn, VectorColumn],
+        truths: tuple[Truth, Truth],
+    ) -> None:
+        import asyncio
+
+        from tekup_migrate.postgres.vector_index import measure_function
+
+        name = functions[1].key.name
+        before, after = await asyncio.gather(
+            measure_function(self.source, functions[0], columns[0], truths[0]),
+            measure_function(self.target, functions[1], columns[1], truths[1]),
+        )
+        if before is None or after is None:
+            self.lines.append(f"{name}: could not be measured")
+            self.good = self.good and before is after
+            return
+        self._compare(name, before, after)
+
+    def _compare(self, name: str, before: SearchQuality, after: SearchQuality) -> None:
+        """Add the four numbers to the evidence; recall below the source's is no success."""
+        self.lines.append(
+            f"{name}: recall@10 {before.recall:.2f} at the source, {after.recall:.2f} at the target;"
+            f" {before.milliseconds:.1f} ms and {after.milliseconds:.1f} ms a search"
+        )
+        self.lines.append(
+            f"{name}: an exact scan takes {before.exact_milliseconds:.1f} ms and {after.exact_milliseconds:.1f} ms;"
+            f" {min(before.samples, after.samples)} searches, {after.through}"
+        )
+        self.figures += [
+            Figure(f"{name} recall@10 source", round(before.recall, 4)),
+            Figure(f"{name} recall@10 target", round(after.recall, 4)),
+            Figure(f"{name} search source", round(before.milliseconds, 2), "ms"),
+            Figure(f"{name} search target", round(after.milliseconds, 2), "ms"),
+            Figure(f"{name} exact scan source", round(before.exact_milliseconds, 2), "ms"),
+            Figure(f"{name} exact scan target", round(after.exact_milliseconds, 2), "ms"),
+        ]
+        self.good = self.good and after.recall >= before.recall - SLACK
+
+    def _tell(self, name: str, done: int, stages: int) -> None:
+        self.context.listen(Progress(label=f"searches of {name}", done=done, total=stages, unit="measurements"))
 
 
 USUAL_LISTS = 100
@@ -131,46 +204,3 @@ def _lists(context: Context, app: str, found: Recommendation) -> int:
     floors = (move.floor for move in planned_moves(context, app) if move.target == found.column.table)
     wanted = (index for floor in floors for index in floor.indexes if found.column.column in index.columns)
     return next((index.parameters["lists"] for index in wanted if "lists" in index.parameters), USUAL_LISTS)
-
-
-async def _written_plan(
-    context: Context, target: asyncpg.Connection, new: Recommendation, lists: int, figures: list[Figure]
-) -> list[str]:
-    """Say what the plan's index made before the load would have found: it is made so in a table that is gone after."""
-    from tekup_migrate.postgres.vector_index import measure_written_plan
-
-    quality = await context.gate.guard(measure_written_plan(target, new.column, metric=new.metric, lists=lists))
-    if quality is None:
-        return []
-    figures.append(Figure(f"{column_name(new.column)} recall@10 before the load", round(quality.recall, 4)))
-    return [
-        f"{column_name(new.column)}: ivfflat with lists = {lists} made before the load would have recall@10"
-        f" {quality.recall:.2f} and {quality.milliseconds:.1f} ms a search"
-        " (tried in a temporary table)"
-    ]
-
-
-def _compare(
-    name: str, before: SearchQuality | None, after: SearchQuality | None, lines: list[str], figures: list[Figure]
-) -> bool:
-    """Add the four numbers to the evidence, and say whether the target is at least as good."""
-    if before is None or after is None:
-        lines.append(f"{name}: could not be measured")
-        return before is after
-    lines.append(
-        f"{name}: recall@10 {before.recall:.2f} at the source, {after.recall:.2f} at the target;"
-        f" {before.milliseconds:.1f} ms and {after.milliseconds:.1f} ms a search"
-    )
-    lines.append(
-        f"{name}: an exact scan takes {before.exact_milliseconds:.1f} ms and {after.exact_milliseconds:.1f} ms;"
-        f" {after.samples} searches, {after.through}"
-    )
-    figures += [
-        Figure(f"{name} recall@10 source", round(before.recall, 4)),
-        Figure(f"{name} recall@10 target", round(after.recall, 4)),
-        Figure(f"{name} search source", round(before.milliseconds, 2), "ms"),
-        Figure(f"{name} search target", round(after.milliseconds, 2), "ms"),
-        Figure(f"{name} exact scan source", round(before.exact_milliseconds, 2), "ms"),
-        Figure(f"{name} exact scan target", round(after.exact_milliseconds, 2), "ms"),
-    ]
-    return after.recall >= before.recall - SLACK

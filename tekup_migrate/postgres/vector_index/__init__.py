@@ -17,12 +17,14 @@ from tekup_migrate.postgres.vector_index.search import (
     measure_function,
     measure_written_plan,
 )
+from tekup_migrate.postgres.vector_index.truth import Truth, truth_of
 
 __all__ = [
     "LARGEST_VECTOR_DIMENSIONS",
     "Method",
     "Recommendation",
     "SearchQuality",
+    "Truth",
     "VectorColumn",
     "build",
     "is_search",
@@ -33,5 +35,6 @@ __all__ = [
     "recommend",
     "recommendations",
     "server_memory",
+    "truth_of",
     "vector_columns",
 ]

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
 from tekup_migrate.postgres.catalog.objects import Function
 from tekup_migrate.postgres.quoting import Relation, quote_ident
-from tekup_migrate.postgres.vector_index.columns import METRICS, VectorColumn
+from tekup_migrate.postgres.vector_index.columns import VectorColumn
+from tekup_migrate.postgres.vector_index.truth import (
+    NEIGHBOURS,
+    WITHOUT_INDEXES,
+    Truth,
+    nearest_query,
+    planned,
+    read_vectors_once,
+    truth_of,
+)
 
 if TYPE_CHECKING:
     import asyncpg
 
-NEIGHBOURS = 10
-SAMPLES = 100
+FUNCTION_SECONDS = 60.0
+_FEWEST = 10
+"""Searches that are made whatever they take."""
 
 _ARGUMENTS = """
     SELECT coalesce(p.proargnames[u.place], '') AS name, format_type(u.type, NULL) AS type,
@@ -63,77 +73,78 @@ class SearchQuality(Struct, frozen=True, kw_only=True):
 async def measure(
     connection: asyncpg.Connection,
     column: VectorColumn,
+    truth: Truth,
     *,
     metric: str = "cosine",
     halfvec: bool = False,
-    samples: int = SAMPLES,
     settings: dict[str, str] | None = None,
-) -> SearchQuality | None:
-    """Search for the vectors of some rows through the index and exactly; None where there are no vectors.
+) -> SearchQuality:
+    """Search for the vectors of some rows through the index, and hold what is found against the truth.
 
-    The rows are chosen by the hash of their vectors, so both sides sample the same ones. A neighbour counts as found
-    when it is as near as the tenth true one, so that equal vectors do no harm.
+    A neighbour counts as found when it is as near as the tenth true one, so that equal vectors do no harm.
 
     Args:
         connection: to either side.
         column: the column to search.
+        truth: the true neighbours there.
         metric: the distance.
         halfvec: whether the index holds half-precision vectors of a full-precision column.
-        samples: how many rows to search for.
         settings: settings for the searches through the index.
     """
-    vectors = await sample_vectors(connection, column, samples)
-    if not vectors:
-        return None
-    await _send_vectors_as_text(connection, column)
-    query = _query(column, metric, halfvec=halfvec)
-    exact_query = _query(column, metric, halfvec=False)
-    async with _planned(connection, {"enable_indexscan": "off", "enable_bitmapscan": "off"}):
-        exact, exact_milliseconds = await _search(connection, exact_query, vectors)
     if not await connection.fetchval(_HAS_INDEX, column.relation.sql):
         return SearchQuality(
             recall=1.0,
-            milliseconds=exact_milliseconds,
-            exact_milliseconds=exact_milliseconds,
-            samples=len(vectors),
+            milliseconds=truth.milliseconds,
+            exact_milliseconds=truth.milliseconds,
+            samples=len(truth.vectors),
             through="exact scan, there is no index",
         )
-    async with _planned(connection, {"enable_seqscan": "off", **(settings or {})}):
-        approximate, milliseconds = await _search(connection, query, vectors)
+    await read_vectors_once(connection, column)
+    async with planned(connection, {"enable_seqscan": "off", **(settings or {})}):
+        rows, milliseconds = await _search(connection, nearest_query(column, metric, halfvec=halfvec), truth.vectors)
+    found = [[row["distance"] for row in each] for each in rows]
     return SearchQuality(
-        recall=_recall_by_distance(approximate, exact),
+        recall=_recall_by_distance(found, truth.nearest),
         milliseconds=milliseconds,
-        exact_milliseconds=exact_milliseconds,
-        samples=len(vectors),
+        exact_milliseconds=truth.milliseconds,
+        samples=len(found),
         through="nearest-neighbour query",
     )
 
 
 async def measure_function(
-    connection: asyncpg.Connection, function: Function, column: VectorColumn, *, samples: int = SAMPLES
+    connection: asyncpg.Connection,
+    function: Function,
+    column: VectorColumn,
+    truth: Truth,
+    *,
+    seconds: float = FUNCTION_SECONDS,
 ) -> SearchQuality | None:
     """Search through the app's own function, as it is planned by itself and with index scans switched off.
 
-    Returns None where there are no vectors, or where the function wants arguments that cannot be guessed.
+    What a function finds is its own affair, so it must itself be asked for the truth, one search at a time. Over
+    many rows that takes long: no new search is begun after ``seconds``, once there are enough of them.
+
+    Returns None where the function wants arguments that cannot be guessed.
     """
     call = await search_call(connection, function)
-    vectors = await sample_vectors(connection, column, samples)
-    if call is None or not vectors:
+    if call is None:
         return None
-    await _send_vectors_as_text(connection, column)
+    await read_vectors_once(connection, column)
     # The app's sessions have the role's own search_path, which a function's body may rely on; ours is empty.
     path = {"search_path": await connection.fetchval(_DEFAULT_PATH)}
-    async with _planned(connection, path):
-        found, milliseconds = await _search(connection, call, vectors)
+    async with planned(connection, path):
+        found, milliseconds = await _search(connection, call, truth.vectors, seconds=seconds)
     exact, exact_milliseconds = found, milliseconds
     if await connection.fetchval(_HAS_INDEX, column.relation.sql):
-        async with _planned(connection, {**path, "enable_indexscan": "off", "enable_bitmapscan": "off"}):
-            exact, exact_milliseconds = await _search(connection, call, vectors)
+        vectors = truth.vectors[: len(found)]
+        async with planned(connection, {**path, **WITHOUT_INDEXES}):
+            exact, exact_milliseconds = await _search(connection, call, vectors, seconds=seconds)
     return SearchQuality(
-        recall=_recall_by_identity(found, exact),
+        recall=_recall_by_identity(found[: len(exact)], exact),
         milliseconds=milliseconds,
         exact_milliseconds=exact_milliseconds,
-        samples=len(vectors),
+        samples=len(exact),
         through=f"{function.key.schema}.{function.key.name}",
     )
 
@@ -165,7 +176,8 @@ async def measure_written_plan(
         vectors = f"SELECT {name} FROM {column.relation.sql} WHERE {name} IS NOT NULL LIMIT {rows}"
         await connection.execute(f"INSERT INTO {scratch.relation.sql} {vectors}")
         await connection.execute(f"ANALYZE {scratch.relation.sql}")
-        return await measure(connection, scratch, metric=metric)
+        truth = await truth_of(connection, scratch, metric=metric)
+        return await measure(connection, scratch, truth, metric=metric) if truth else None
     finally:
         await connection.execute(f"DROP TABLE {scratch.relation.sql}")
 
@@ -191,7 +203,7 @@ async def search_call(connection: asyncpg.Connection, function: Function) -> str
         parts.append(value)
     call = f"{name}({', '.join(parts)})"
     # What a function calls its rows' key is its own affair: a row is known by all that it says.
-    return f"SELECT md5(to_jsonb(r)::text) AS id, 0::float8 AS distance FROM {call} AS r LIMIT {NEIGHBOURS}"
+    return f"SELECT md5(to_jsonb(r)::text) AS id FROM {call} AS r LIMIT {NEIGHBOURS}"
 
 
 def _guess(name: str, type_: str) -> str | None:
@@ -204,68 +216,35 @@ def _guess(name: str, type_: str) -> str | None:
     return None
 
 
-async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, samples: int) -> list[str]:
-    """Return the text of some rows' vectors; equal tables give equal samples."""
-    name = quote_ident(column.column)
-    # The bytes that travel are the same on both sides, and a quarter of the text.
-    hashed = f"pg_catalog.md5({quote_ident(column.extension_schema)}.{column.type}_send({name}))"
-    query = f"""
-        SELECT {name}::text AS vector FROM {column.relation.sql} WHERE {name} IS NOT NULL ORDER BY {hashed} LIMIT $1
-    """
-    return [row["vector"] for row in await connection.fetch(query, samples)]
-
-
-async def _send_vectors_as_text(connection: asyncpg.Connection, column: VectorColumn) -> None:
-    """Let a vector be a parameter, read once per search; a cast in the query would be read once per row."""
-    for name in ("vector", "halfvec"):
-        await connection.set_type_codec(name, schema=column.extension_schema, encoder=str, decoder=str, format="text")
-
-
-def _query(column: VectorColumn, metric: str, *, halfvec: bool) -> str:
-    schema, name = quote_ident(column.extension_schema), quote_ident(column.column)
-    type_ = "halfvec" if halfvec or column.type == "halfvec" else "vector"
-    cast = f"{schema}.{type_}({column.dimensions})"
-    subject = f"({name}::{cast})" if halfvec else name
-    distance = f"{subject} OPERATOR({schema}.{METRICS[metric]}) $1::{schema}.{type_}"
-    rows = f"SELECT ctid::text AS id, {distance} AS distance FROM {column.relation.sql}"
-    return f"{rows} ORDER BY {distance} LIMIT {NEIGHBOURS}"
-
-
-@asynccontextmanager
-async def _planned(connection: asyncpg.Connection, settings: dict[str, str]) -> AsyncIterator[None]:
-    """Run under planner settings that end with it; plans that functions keep are thrown away on both edges."""
-    await connection.execute("DISCARD PLANS")
-    async with connection.transaction(readonly=True):
-        for name, value in settings.items():
-            await connection.execute("SELECT set_config($1, $2, true)", name, value)
-        yield
-    await connection.execute("DISCARD PLANS")
-
-
 async def _search(
-    connection: asyncpg.Connection, query: str, vectors: Sequence[str]
-) -> tuple[list[list[tuple[str, float]]], float]:
-    """Return each vector's neighbours with their distances, and the average milliseconds."""
+    connection: asyncpg.Connection, query: str, vectors: Sequence[str], *, seconds: float = math.inf
+) -> tuple[list[list[asyncpg.Record]], float]:
+    """Return what is found for each vector, and the average milliseconds; see ``measure_function`` for ``seconds``."""
     statement = await connection.prepare(query)
     await statement.fetch(vectors[0])
     started = time.perf_counter()
-    found = [[(row["id"], row["distance"]) for row in await statement.fetch(vector)] for vector in vectors]
-    return found, (time.perf_counter() - started) * 1000 / len(vectors)
+    found: list[list[asyncpg.Record]] = []
+    for vector in vectors:
+        if len(found) >= _FEWEST and time.perf_counter() - started > seconds:
+            break
+        found.append(await statement.fetch(vector))
+    return found, (time.perf_counter() - started) * 1000 / len(found)
 
 
-def _recall_by_distance(found: list[list[tuple[str, float]]], exact: list[list[tuple[str, float]]]) -> float:
+def _recall_by_distance(found: Sequence[Sequence[float]], exact: Sequence[Sequence[float]]) -> float:
+    """Return the average share of true neighbours; a vector that has no distance to anything, as zero, is left out."""
     shares = []
     for near, true in zip(found, exact, strict=True):
-        if true:
-            limit = true[-1][1] + 1e-6 + abs(true[-1][1]) * 1e-4
-            shares.append(min(1.0, sum(distance <= limit for _, distance in near) / len(true)))
+        if true and not math.isnan(true[-1]):
+            limit = true[-1] + 1e-6 + abs(true[-1]) * 1e-4
+            shares.append(min(1.0, sum(distance <= limit for distance in near) / len(true)))
     return sum(shares) / len(shares) if shares else 1.0
 
 
-def _recall_by_identity(found: list[list[tuple[str, float]]], exact: list[list[tuple[str, float]]]) -> float:
+def _recall_by_identity(found: Sequence[Sequence[asyncpg.Record]], exact: Sequence[Sequence[asyncpg.Record]]) -> float:
     shares = []
     for near, true in zip(found, exact, strict=True):
-        wanted = {identity for identity, _ in true}
+        wanted = {row["id"] for row in true}
         if wanted:
-            shares.append(len(wanted & {identity for identity, _ in near}) / len(wanted))
+            shares.append(len(wanted & {row["id"] for row in near}) / len(wanted))
     return sum(shares) / len(shares) if shares else 1.0

@@ -20,6 +20,7 @@ from tekup_migrate.postgres.vector_index import (
     measure_written_plan,
     recommend,
     server_memory,
+    truth_of,
     vector_columns,
 )
 from tekup_migrate.postgres.vector_index.recommendation import ServerMemory
@@ -62,14 +63,15 @@ async def test_an_index_built_after_the_load_finds_what_one_built_before_it_miss
         settings = await connection.fetchval("SHOW maintenance_work_mem")
         made = await build(connection, chosen, record=journal.extend, listen=heard.append, watcher=watcher)
         assert await connection.fetchval("SHOW maintenance_work_mem") == settings
-        finished = await measure(connection, column)
+        truth = await truth_of(connection, column)
         assert written_plan is not None
-        assert finished is not None
+        assert truth is not None
+        finished = await measure(connection, column, truth)
         assert written_plan.recall < 0.7
         assert finished.recall >= 0.95
         assert finished.samples == 100
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
-        through_function = await measure_function(connection, function, column, samples=20)
+        through_function = await measure_function(connection, function, column, truth)
         assert through_function is not None
         assert through_function.recall >= 0.9
         assert journal == list(made)
