@@ -11,6 +11,7 @@ from screens.dialogs.choose import ChooseDialog
 from screens.dialogs.confirm import ConfirmDialog
 from screens.dialogs.connect import ConnectDialog
 from screens.dialogs.dialog import Dialog
+from screens.dialogs.line import LineDialog
 from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import PauseRequested
@@ -22,6 +23,7 @@ from tekup_migrate.steps import (
     Reply,
     SecretRequest,
     Step,
+    TextRequest,
 )
 
 T = TypeVar("T")
@@ -62,6 +64,10 @@ class WizardOperator:
         if not chosen:
             raise PauseRequested
         return chosen
+
+    async def write(self, request: TextRequest) -> str:
+        """Return the line that was typed, or an empty text when the operator typed none."""
+        return await self._asker.ask(LineDialog(request))
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Return the secret, or None when the operator does not have it now."""

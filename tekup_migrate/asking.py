@@ -22,6 +22,7 @@ from tekup_migrate.steps import (
     SecretRequest,
     Sql,
     Step,
+    TextRequest,
 )
 
 Ask = Callable[[str], str]
@@ -60,6 +61,13 @@ class TerminalOperator:
         numbers = {str(number): option.id for number, option in enumerate(question.options, 1)}
         answer = await self._one_of(tuple(numbers), f"1 to {len(numbers)}: ")
         return numbers.get(answer, question.safe)
+
+    async def write(self, request: TextRequest) -> str:
+        """Print what is asked for, and take a line; nothing typed is no answer."""
+        self._write(f"\n{request.title}\n{request.text}")
+        if request.trouble:
+            self._write(request.trouble)
+        return await self._line(self._ask, f"{request.verb} (Enter alone: nothing): ")
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Ask for a secret without showing what is typed."""

@@ -203,6 +203,15 @@ class Question(Struct, frozen=True, kw_only=True):
     safe: str
 
 
+class TextRequest(Struct, frozen=True, kw_only=True):
+    """A line that the operator may type: a name, or a reason; ``trouble`` says what was wrong with the one before."""
+
+    title: str
+    text: str
+    verb: str
+    trouble: str = ""
+
+
 class SecretRequest(Struct, frozen=True, kw_only=True):
     """A secret that is needed and not held: which kind, for which project, why, and where it will be kept.
 
@@ -233,6 +242,9 @@ class Operator(Protocol):
 
     async def choose(self, question: Question) -> str:
         """Return the id of the chosen option."""
+
+    async def write(self, request: TextRequest) -> str:
+        """Return the line that was typed, or an empty text when the operator typed none."""
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Return the secret, or None when the operator does not have it now."""

@@ -26,6 +26,7 @@ from tekup_migrate.steps import (
     Reply,
     SecretRequest,
     Step,
+    TextRequest,
 )
 from tekup_migrate.walk import Ending
 
@@ -49,6 +50,10 @@ class UnattendedOperator:
     async def choose(self, question: Question) -> str:
         """Take the option that touches nothing."""
         return question.safe
+
+    async def write(self, request: TextRequest) -> str:
+        """Type nothing."""
+        return ""
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Hold no secret of its own."""

@@ -26,6 +26,7 @@ from tekup_migrate.steps import (
     Reply,
     SecretRequest,
     Step,
+    TextRequest,
     Undo,
     Verdict,
 )
@@ -66,6 +67,8 @@ class ScriptedOperator:
 
     replies: list[Reply] = field(default_factory=list)
     choices: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    written: list[TextRequest] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     connections: list[ConnectionAnswer] = field(default_factory=list)
     requests: list[ConnectionRequest] = field(default_factory=list)
@@ -83,6 +86,11 @@ class ScriptedOperator:
     async def choose(self, question: Question) -> str:
         self.asked.append(f"choose {question.title}")
         return self.choices.pop(0) if self.choices else question.safe
+
+    async def write(self, request: TextRequest) -> str:
+        self.asked.append(f"write {request.title}")
+        self.written.append(request)
+        return self.texts.pop(0) if self.texts else ""
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         self.asked.append(f"secret {request.kind}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -21,24 +22,68 @@ class Choice(Enum):
 
     RENAME = "rename"
     SCHEMA = "schema"
+    PLACE = "place"
     SHARE = "share"
     LEAVE = "leave"
     BRING = "bring"
 
 
+_NAME = r'"(?:[^"]|"")+"|[^".]+'
+_PLACE = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
+
+LONGEST_NAME_BYTES = 63
+"""Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
+
+
+class Place(NamedTuple):
+    """A name that an operator typed, and the schema where they typed one."""
+
+    schema: str
+    name: str
+
+
+def read_place(text: str) -> Place:
+    """Read ``name`` or ``schema.name``; a part in double quotes may hold a dot, any other is taken as it stands.
+
+    Raises:
+        ValueError: it is no name, or one that Postgres does not take as it is; says why.
+    """
+    found = _PLACE.fullmatch(text.strip())
+    if found is None:
+        raise ValueError("That is neither a name nor a schema and a name with a dot between them.")
+    schema, name = (_bare(part) for part in found.groups(default=""))
+    for part in (schema, name):
+        if len(part.encode()) > LONGEST_NAME_BYTES:
+            raise ValueError(f"Postgres would cut {part} off: a name has at most {LONGEST_NAME_BYTES} bytes.")
+    if schema.startswith("pg_") or schema in _CLOSED:
+        raise ValueError(f"Nothing can be put into the schema {schema}: it is Postgres' or Supabase's own.")
+    return Place(schema, name)
+
+
+def _bare(part: str) -> str:
+    return part[1:-1].replace('""', '"') if part.startswith('"') else part.strip()
+
+
+_CLOSED = frozenset({"information_schema", "auth", "storage", "realtime"})
+"""Schemas that take no DDL from Supabase's ``postgres`` role, and the SQL standard's own."""
+
+
 _Decision = tuple["ObjectKey", str, str]
-"""One decision as the journal keeps it: the source's key, the choice, and the new name or schema."""
+"""One decision as the journal keeps it: the source's key, the choice, and what goes with it.
+
+That is a new name, a schema, a place as it was typed, or the reason to leave the thing behind.
+"""
 
 
 def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
     """Return the decisions about an app's move, by the source's key."""
-    return {key: _resolution(Choice(choice), key, name) for key, choice, name in _read(context, app)}
+    return {key: _resolution(Choice(choice), key, word) for key, choice, word in _read(context, app)}
 
 
-def decide(context: Context, app: str, key: ObjectKey, choice: Choice, name: str = "") -> None:
-    """Keep a decision about one thing, in the place of an earlier one; ``name`` is the new name or schema."""
+def decide(context: Context, app: str, key: ObjectKey, choice: Choice, word: str = "") -> None:
+    """Keep a decision about one thing, in the place of an earlier one; ``word`` is what goes with the choice."""
     kept = [each for each in _read(context, app) if each[0] != key]
-    context.memory.remember(resolutions_note(app), msgspec.json.encode([*kept, (key, choice.value, name)]))
+    context.memory.remember(resolutions_note(app), msgspec.json.encode([*kept, (key, choice.value, word)]))
 
 
 def undecide(context: Context, app: str, key: ObjectKey) -> None:
@@ -75,20 +120,23 @@ def _renamed(move: Move, chosen: dict[str, str]) -> Move:
     return msgspec.structs.replace(move, target=name)
 
 
-def _resolution(choice: Choice, key: ObjectKey, name: str) -> Resolution:
+def _resolution(choice: Choice, key: ObjectKey, word: str) -> Resolution:
     from tekup_migrate.postgres.comparison import Bring, LeaveBehind, NewName, Share
 
     match choice:
         case Choice.RENAME:
-            return NewName(name)
+            return NewName(word)
         case Choice.SCHEMA:
-            return NewName(key.name, name)
+            return NewName(key.name, word)
+        case Choice.PLACE:
+            place = read_place(word)
+            return NewName(place.name, place.schema)
         case Choice.SHARE:
             return Share()
         case Choice.BRING:
             return Bring()
         case _:
-            return LeaveBehind("left behind by the operator")
+            return LeaveBehind(word or "left behind by the operator")
 
 
 def _read(context: Context, app: str) -> Sequence[_Decision]:

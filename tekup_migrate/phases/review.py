@@ -6,8 +6,8 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.phases.resolutions import Choice, decide, read_resolutions, undecide
-from tekup_migrate.steps import Context, Option, Question
+from tekup_migrate.phases.resolutions import Choice, decide, read_place, read_resolutions, undecide
+from tekup_migrate.steps import Context, Option, Question, TextRequest
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.catalog.objects import ObjectKey
@@ -42,7 +42,7 @@ async def _settle_conflicts(context: Context, app: str, look: Look) -> Transplan
     while plan.conflicts:
         item = plan.conflicts[0]
         chosen = await context.operator.choose(_conflict(context, app, item, plan))
-        if not _take(context, app, item, chosen, plan):
+        if not await _take(context, app, item, chosen, plan):
             return plan
         plan = await look()
     return plan
@@ -58,7 +58,9 @@ async def _change_one(context: Context, app: str, plan: TransplantPlan, look: Lo
     if chosen == _AS_FOUND:
         undecide(context, app, item.key)
         return f"{item.key}: as found"
-    if not _take(context, app, item, chosen, plan):
+    if not await _take(context, app, item, chosen, plan):
+        return ""
+    if read_resolutions(context, app).get(item.key) == before:
         return ""
     lost = (await look()).lost
     if lost:
@@ -184,9 +186,10 @@ def _new_places(app: str, item: Item, plan: TransplantPlan) -> list[Option]:
     if _is_table(item):
         follows = "Rows, digests and checks follow. The app itself asks for the old name: it must be told."
     found = [Option(Choice.RENAME.value, f"Create it as {name}", follows)]
-    if item.has_own_schema and not _is_table(item):
+    if _takes_schema(item):
         found.append(Option(Choice.SCHEMA.value, f"Put it into schema {app}", follows))
-    return found
+    other = "Type another name, or a schema and a name" if _takes_schema(item) else "Type another name"
+    return [*found, Option(Choice.PLACE.value, other, follows)]
 
 
 def _free_name(app: str, item: Item, plan: TransplantPlan) -> str:
@@ -198,17 +201,77 @@ def _free_name(app: str, item: Item, plan: TransplantPlan) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _take(context: Context, app: str, item: Item, chosen: str, plan: TransplantPlan) -> bool:
-    """Keep a decision; say whether there was one."""
+async def _take(context: Context, app: str, item: Item, chosen: str, plan: TransplantPlan) -> bool:
+    """Keep a decision, with the words that go with it; say whether one was chosen."""
     if chosen not in {choice.value for choice in Choice}:
         return False
     choice = Choice(chosen)
-    name = {Choice.RENAME: _free_name(app, item, plan), Choice.SCHEMA: app}.get(choice, "")
-    decide(context, app, item.key, choice, name)
+    match choice:
+        case Choice.RENAME:
+            word = _free_name(app, item, plan)
+        case Choice.SCHEMA:
+            word = app
+        case Choice.PLACE:
+            word = await _typed_place(context, item)
+            if not word:
+                return True  # Gone back: asked about once more.
+            if _is_table(item):
+                choice = Choice.RENAME
+        case Choice.LEAVE:
+            word = await _why(context, item)
+        case _:
+            word = ""
+    decide(context, app, item.key, choice, word)
     return True
+
+
+async def _typed_place(context: Context, item: Item) -> str:
+    """Return the name, or schema and name, that the operator types; an empty text where they go back."""
+    trouble = ""
+    example = "name, or schema.name" if _takes_schema(item) else "name"
+    while True:
+        line = await context.operator.write(
+            TextRequest(
+                title=f"What shall {item.key} be called in the target?",
+                text=f"Type {example}, as it shall stand there; a part with a dot goes into double quotes."
+                " Everything that moves and refers to it follows.",
+                verb="Take this name",
+                trouble=trouble,
+            )
+        )
+        if not line:
+            return ""
+        try:
+            place = read_place(line)
+        except ValueError as error:
+            trouble = str(error)
+            continue
+        if not place.schema or _takes_schema(item):
+            return place.name if _is_table(item) else line
+        trouble = "It stays in the schema of its table: type a name alone, in double quotes where it has a dot."
+
+
+async def _why(context: Context, item: Item) -> str:
+    """Return why something stays behind: the operator's own words, or what is known without them."""
+    from tekup_migrate.postgres.comparison import Disposition
+
+    told = await context.operator.write(
+        TextRequest(
+            title=f"Why does {item.key} stay behind?",
+            text="The reason is kept in the journal and printed in the report. Go back to give none.",
+            verb="Keep this reason",
+        )
+    )
+    why = context.redact(told) or (item.reason if item.disposition is Disposition.DIFFERENT else "")
+    return f"left behind by the operator: {why}" if why else ""
 
 
 def _is_table(item: Item) -> bool:
     from tekup_migrate.postgres.comparison import Tie
 
     return item.tie is Tie.MOVED
+
+
+def _takes_schema(item: Item) -> bool:
+    """Whether it can be put into another schema by the operator."""
+    return item.has_own_schema and not _is_table(item)

@@ -29,7 +29,6 @@ _FACTS = """
            current_setting('statement_timeout') AS statement_timeout,
            (SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout') AS usual_timeout,
            pg_is_in_recovery() OR current_setting('default_transaction_read_only')::boolean AS read_only,
-           (SELECT setting::int8 * 1024 * 1024 FROM pg_settings WHERE name = 'max_wal_size') AS max_wal_bytes,
            (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user) AS bypasses_row_security
 """
 
@@ -73,8 +72,19 @@ class _Facts(Struct, frozen=True, kw_only=True):
     statement_timeout: str
     usual_timeout: str
     read_only: bool
-    max_wal_bytes: int
     bypasses_row_security: bool
+
+
+class Need(Struct, frozen=True, kw_only=True):
+    """What a move takes on the target's disk, in bytes."""
+
+    tables_and_indexes: int
+    wal: int
+
+    @property
+    def bytes(self) -> int:
+        """All of it."""
+        return self.tables_and_indexes + self.wal
 
 
 async def preflight(
@@ -110,7 +120,7 @@ async def preflight(
     return tuple(findings)
 
 
-async def bytes_needed(source: asyncpg.Connection, tables: Iterable[Relation], *, vector_index_bytes: int = 0) -> int:
+async def bytes_needed(source: asyncpg.Connection, tables: Iterable[Relation], *, vector_index_bytes: int = 0) -> Need:
     """Return what the move will take on the target's disk: tables, indexes, and the WAL that both write meanwhile.
 
     WAL repeats what is written and is recycled once it exceeds ``max_wal_size``; it is counted once.
@@ -119,7 +129,7 @@ async def bytes_needed(source: asyncpg.Connection, tables: Iterable[Relation], *
     row = await source.fetchrow(_SIZES, [t.schema for t in wanted], [t.name for t in wanted])
     assert row is not None
     tables_and_indexes: int = row["table_bytes"] + max(row["index_bytes"], vector_index_bytes)
-    return 2 * tables_and_indexes
+    return Need(tables_and_indexes=tables_and_indexes, wal=tables_and_indexes)
 
 
 async def _facts(connection: asyncpg.Connection) -> _Facts:
@@ -128,16 +138,18 @@ async def _facts(connection: asyncpg.Connection) -> _Facts:
     return _Facts(**dict(row))
 
 
-def _room(there: _Facts, needed: int, limit: int | None) -> Finding:
+def _room(there: _Facts, needed: Need, limit: int | None) -> Finding:
     subject = "room on the target"
+    told = (
+        f"{_size(needed.tables_and_indexes)} are needed for tables and indexes, {_size(needed.wal)} for WAL meanwhile"
+    )
     if limit is None:
-        text = f"{_size(needed)} are needed, with indexes and WAL; the disk's limit was not given"
-        return Finding(subject=subject, holds=None, text=text)
+        return Finding(subject=subject, holds=None, text=f"{told}; the disk's limit was not given")
     room = limit - there.database_bytes
     return Finding(
         subject=subject,
-        holds=needed <= room,
-        text=f"{_size(needed)} are needed, with indexes and WAL; {_size(max(room, 0))} of {_size(limit)} are free",
+        holds=needed.bytes <= room,
+        text=f"{told}; {_size(max(room, 0))} of {_size(limit)} are free",
     )
 
 

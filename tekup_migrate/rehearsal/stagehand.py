@@ -15,6 +15,7 @@ from tekup_migrate.steps import (
     Reply,
     SecretRequest,
     Step,
+    TextRequest,
 )
 
 
@@ -36,6 +37,10 @@ class Stagehand:
     async def choose(self, question: Question) -> str:
         """Pass it on."""
         return await self._operator.choose(question)
+
+    async def write(self, request: TextRequest) -> str:
+        """Pass it on."""
+        return await self._operator.write(request)
 
     async def secret(self, request: SecretRequest) -> Secret | None:
         """Pass it on."""

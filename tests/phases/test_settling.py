@@ -143,6 +143,60 @@ async def test_every_page_of_items_and_every_answer_fits_a_small_terminal(moving
     assert all(len(question.options) <= 7 for question in picking.seen)
 
 
+async def test_the_operator_can_type_a_name_or_a_schema_and_everything_follows(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x'); CREATE SCHEMA auth_too")
+    before = await dump(moving.target)
+    moving.operator.texts = [
+        "auth.kind",
+        "a.b.c",
+        "x" * 64,
+        '"my schema".Kind of',
+        "auth_too.again",
+        "counts",
+        "notes2",
+    ]
+    picking = Picking(
+        moving,
+        "a schema and a name",
+        *("Change one", "index public.notes_body", "Type another name"),
+        *("Change one", "table public.notes", "Type another name"),
+        "Go on",
+    )
+    facts = (await moving.go("compare")).facts
+    assert not picking.labels
+    troubles = [request.trouble for request in moving.operator.written]
+    assert [bool(trouble) for trouble in troubles] == [False, True, True, True, False, True, False]
+    assert "auth: it is Postgres' or Supabase's own" in troubles[1]
+    assert "moves: enum type public.kind → enum type my schema.Kind of" in facts
+    assert "moves: index public.notes_body → index public.counts" in facts
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, 'SELECT enum_range(NULL::"my schema"."Kind of")::text') == "{a,local}"
+    assert await value(moving.target, "SELECT count(*) FROM public.notes2 WHERE k = 'local'") == 50
+    assert (await moving.go("access")).verdict is Verdict.PASSED
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
+
+
+async def test_a_reason_is_the_operators_own_words_or_what_is_known_without_them(moving: Moving) -> None:
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE TABLE public.other (id int); CREATE INDEX app_notes_body ON public.other (id)")
+    moving.operator.texts = ["", "nobody calls it any more", ""]
+    Picking(
+        moving,
+        "Leave it behind",
+        *("Change one", "function public.count_notes()", "Leave it behind"),
+        *("Change one", "enum type public.kind", "Type another name"),
+        "Go on",
+    )
+    facts = (await moving.go("compare")).facts
+    by = "left behind by the operator"
+    index = f"({by}: the target has another index public.app_notes_body already)"
+    assert f"stays behind: index public.notes_body → index public.app_notes_body {index}" in facts
+    assert f"stays behind: function public.count_notes() ({by}: nobody calls it any more)" in facts
+    assert "moves: enum type public.kind" in facts, "going back from typing changes nothing"
+
+
 async def test_a_taken_name_that_is_decided_later_stops_before_anything_is_created(moving: Moving) -> None:
     await run(moving.source, SOURCE)
     await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x')")

@@ -43,6 +43,7 @@ from tekup_migrate.steps import (
     SecretRequest,
     Sql,
     Step,
+    TextRequest,
     Undo,
     Verdict,
 )
@@ -189,6 +190,18 @@ class ChoiceStep(ScriptedStep):
         )
         question = Question(title="3 rows differ on both sides", text="id 4, 5 and [/]", options=options, safe="target")
         self.answer = await context.operator.choose(question)
+
+
+class LineStep(ScriptedStep):
+    """Needs a name."""
+
+    answer = "nothing asked"
+
+    async def work(self, context: Context) -> None:
+        request = TextRequest(
+            title="What shall index notes[/] be called?", text="Type a name.", verb="Take it", trouble="[/] is taken."
+        )
+        self.answer = await context.operator.write(request)
 
 
 class SecretStep(ScriptedStep):

@@ -11,8 +11,9 @@ from screens.conductor import Stance
 from screens.dialogs.ask_secret import SecretDialog
 from screens.dialogs.attest import AttestDialog
 from screens.dialogs.choose import ChooseDialog
+from screens.dialogs.line import LineDialog
 from screens.dialogs.reason import ReasonDialog
-from tests.screens.scenery import AttestStep, ChoiceStep, Scenery, SecretStep, heard, shown, started, until
+from tests.screens.scenery import AttestStep, ChoiceStep, LineStep, Scenery, SecretStep, heard, shown, started, until
 
 SIZES = ((120, 40), (80, 24))
 
@@ -74,6 +75,25 @@ async def test_a_choice_put_off_pauses_the_run(tmp_path: Path) -> None:
         await until(pilot, lambda: app.desk.conductor.stance is Stance.RESTING)
         assert step.answer == ""
         assert "paused" in shown(pilot)
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_a_line_is_typed_or_the_operator_goes_back(tmp_path: Path, size: tuple[int, int]) -> None:
+    for typed, answer in (("\n", None), ("my name\n", "my name"), ("half\x1b", "")):
+        step = LineStep("rename")
+        app = Scenery(tmp_path / str(len(typed)), [step]).app()
+        async with app.run_test(size=size) as pilot:
+            await started(pilot)
+            await until(pilot, lambda app=app: isinstance(app.screen, LineDialog))
+            await heard(pilot)
+            assert "index notes[/] be called?" in shown(pilot)
+            assert "[/] is taken." in shown(pilot)
+            await pilot.press(*({"\n": "enter", "\x1b": "escape"}.get(each, each) for each in typed))
+            if answer is None:
+                await until(pilot, lambda pilot=pilot: "Type it first" in shown(pilot))
+                assert step.answer == "nothing asked"
+            else:
+                await until(pilot, lambda step=step, answer=answer: step.answer == answer)
 
 
 @pytest.mark.parametrize("size", SIZES)
