@@ -19,6 +19,9 @@ NOTHING, ALL, ONE = "", "all", "one"
 _MOST = 8
 """A dialog has nine keys, and one of them is for changing nothing."""
 
+_LONGEST_NAME = 63
+"""Bytes of a name in Postgres."""
+
 NO_BACKUP = "No backup of this run is there yet. The setup phase makes them."
 
 
@@ -38,7 +41,7 @@ async def chosen_restore(
     if place == NOTHING:
         return None
     content = backup.manifest.tables[int(place) - 1]
-    table, new_name = Relation(content.schema, content.name), content.name + suffix(backup)
+    table, new_name = Relation(content.schema, content.name), _fitting(content.name, suffix(backup))
     return restoring_step(plan, backup.folder, role=project.role, table=table, new_name=new_name, phase=phase)
 
 
@@ -100,6 +103,12 @@ def on_failed_restore(error: MigrationError) -> Question:
         options=(Option(NOTHING, "Go back", "The database is as it was before; b tries again."),),
         safe=NOTHING,
     )
+
+
+def _fitting(name: str, ending: str) -> str:
+    """Return a name with an ending, cut such that Postgres, which takes 63 bytes, would not cut it."""
+    room = _LONGEST_NAME - len(ending)
+    return name.encode()[:room].decode(errors="ignore") + ending
 
 
 def suffix(backup: FinishedBackup) -> str:

@@ -236,12 +236,13 @@ class Journal:
         """Return each step's latest entry by step id."""
         return {entry.step: entry for entry in self.entries(run)}
 
-    def preview(self, run: str, step: str) -> Preview | None:
-        """Return the preview that was last confirmed for a step."""
+    def preview(self, run: str, step: str, *, before: int | None = None) -> Preview | None:
+        """Return the preview that was last confirmed for a step, or before the entry of that number."""
         with _clear_errors(self.path):
             row = self._connection.execute(
-                "SELECT preview FROM entry WHERE run = ? AND step = ? AND preview <> '' ORDER BY seq DESC",
-                (run, step),
+                "SELECT preview FROM entry WHERE run = ? AND step = ? AND preview <> '' AND seq < ifnull(?, seq + 1)"
+                " ORDER BY seq DESC",
+                (run, step, before),
             ).fetchone()
             return msgspec.json.decode(row[0], type=Preview) if row else None
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tekup_migrate.phases.access import both_connected, connected, label_of
+from tekup_migrate.phases.covering import cover_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.resolutions import planned_moves
@@ -273,6 +274,7 @@ class BuildIndex(Step):
             target=where,
             verb="Drop the index",
             undo="Run the step again: it is built anew.",
+            cover=cover_of(context, target),
             actions=tuple(Sql(sql, where) for sql in drops) or (Remark("No index was built: nothing is run."),),
             destroys=tuple(sql.removeprefix("DROP ") for sql in drops),
         )

@@ -257,7 +257,10 @@ class Push(Step):
         actions: tuple[Action, ...] = (Remark("Nothing of it is on the remote: nothing is run."),)
         destroys: tuple[str, ...] = ()
         if way.delete and way.there:
-            actions = (Command(("git", "push", REMOTE, f":refs/heads/{branch}"), str(app.directory)),)
+            actions = (
+                Command(("git", "push", REMOTE, f":refs/heads/{branch}"), str(app.directory)),
+                Remark(f"Its commits stay in the local repository: {way.there[:12]} is the branch {branch} there."),
+            )
             destroys = (f"{branch} on {way.url}, at {way.there[:12]}, where this run's push left it",)
         elif not way.delete and way.commit is not None:
             actions = (

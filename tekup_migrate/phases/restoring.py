@@ -162,8 +162,13 @@ class RestoreTable(Step):
         self.new_name = new_name
 
     async def preview(self, context: Context) -> Preview:
-        """Say what is made, and what it will not have."""
+        """Say what is made, and what it will not have.
+
+        Raises:
+            MigrationError: the backup is damaged or of no project of the plan, or the new name is taken.
+        """
         manifest = await _fitting(context, self.folder, "")
+        await self._refuse_taken_name(context)
         content = manifest.table(self.table.schema, self.table.name)
         rows = f"{content.rows:,} rows" if content else "not in the backup"
         return Preview(
@@ -178,6 +183,20 @@ class RestoreTable(Step):
                 Remark("It gets columns and rows; no keys, indexes or policies. Row-level security is enabled on it."),
             ),
         )
+
+    async def _refuse_taken_name(self, context: Context) -> None:
+        from tekup_migrate.postgres.quoting import Relation
+
+        new = Relation(self.table.schema, self.new_name)
+        async with connected(context, self.project) as connection:
+            taken = await connection.fetchval("SELECT pg_catalog.to_regclass($1) IS NOT NULL", new.sql)
+        if taken:
+            raise MigrationError(
+                f"There is a {new} already",
+                happened=f"{context.project(self.project).title} has something of that name, and nothing is replaced.",
+                unchanged="Nothing was restored.",
+                remedy="Drop or rename it, or name another with `tekup-migrate restore … --table … --as NEW`.",
+            )
 
     async def apply(self, context: Context) -> None:
         """Restore it, in one transaction."""

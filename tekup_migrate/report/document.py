@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.journal import Entry, Journal, RunRecord
+from tekup_migrate.journal import Entry, Journal, RunRecord, State
 from tekup_migrate.plan import Plan
 from tekup_migrate.report.criteria import CriterionResult, judge
 from tekup_migrate.steps import Evidence, Step, Verdict
@@ -52,6 +52,16 @@ class ReportedRun(Struct, frozen=True, kw_only=True):
     finished: str
 
 
+class ReportedRestore(Struct, frozen=True, kw_only=True):
+    """A backup, or a table of one, that was restored beside the plan's steps; ``at`` is UTC, ISO 8601."""
+
+    at: str
+    title: str
+    target: str
+    verdict: str
+    summary: str
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """Everything a run proved."""
 
@@ -59,6 +69,7 @@ class Report(Struct, frozen=True, kw_only=True):
     steps: tuple[ReportedStep, ...]
     criteria: tuple[CriterionResult, ...]
     figures: Figures
+    restores: tuple[ReportedRestore, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -88,7 +99,32 @@ def make_report(plan: Plan, steps: Sequence[Step], journal: Journal, run: RunRec
             seconds=round(sum(journal.seconds_by_phase(run.id).values()), 3),
             peak_memory=int(memory),
         ),
+        restores=_restores({step.id for step in steps}, journal, run),
     )
+
+
+def _restores(planned: Collection[str], journal: Journal, run: RunRecord) -> tuple[ReportedRestore, ...]:
+    """Return every restore that was carried out, failed, or has no known end; a declined one never began."""
+    apart = [entry for entry in journal.entries(run.id) if entry.step not in planned]
+    last = {entry.step: entry for entry in apart}
+    ends = [entry for entry in apart if entry.state in (State.VERIFIED, State.FAILED) or entry is last[entry.step]]
+    found = []
+    for entry in ends:
+        preview = journal.preview(run.id, entry.step, before=entry.seq + 1)
+        if preview is None or entry.state is State.SKIPPED:
+            continue
+        evidence = entry.evidence or Evidence(
+            verdict=Verdict.UNVERIFIED, summary=entry.reason or "its end is not known"
+        )
+        restore = ReportedRestore(
+            at=_iso(entry.at),
+            title=preview.title,
+            target=preview.target,
+            verdict="failed" if entry.state is State.FAILED else evidence.verdict.value,
+            summary=evidence.summary,
+        )
+        found.append(restore)
+    return tuple(found)
 
 
 def _reported(step: Step, latest: Mapping[str, Entry]) -> ReportedStep:
@@ -173,6 +209,12 @@ def to_markdown(report: Report) -> str:
     lines += [f"| {n} | {_cell(c.title)} | **{c.verdict.value}** |" for n, c in enumerate(report.criteria, 1)]
     for criterion in report.criteria:
         lines += ["", f"### {criterion.title}", "", *(f"- {_line(text)}" for text in criterion.evidence)]
+    if report.restores:
+        lines += ["", "## Restored from backup", ""]
+        lines += [
+            f"- {each.at}, {_line(each.title)}, {_line(each.target)}: {each.verdict}, {_line(each.summary)}"
+            for each in report.restores
+        ]
     lines += ["", "## Steps"]
     phase = ""
     for step in report.steps:

@@ -19,6 +19,7 @@ from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.events import Listener
 from tekup_migrate.plan import read_plan
 from tekup_migrate.rehearsal.throw_away import throw_away_server
+from tekup_migrate.report.document import to_markdown
 from tekup_migrate.secret_source import PASSWORD, SecretSource
 from tekup_migrate.sitting import Sitting, Surroundings, open_sitting
 from tekup_migrate.steps import Operator
@@ -76,6 +77,9 @@ async def test_the_wizard_restores_a_backup_after_showing_what_is_lost(ledger: L
         app.screen.query_one(Input).focus()
         await pilot.press(*"Old", "space", *"branch", "space", *"library", "enter", "R")
         await until(pilot, lambda: "done, and compared" in shown(pilot), seconds=30)
+        [restored] = sitting.report().restores
+        assert restored.verdict == "passed"
+        assert "## Restored from backup" in to_markdown(sitting.report())
     connection = await ledger.database.connect()
     assert await connection.fetchval("SELECT count(DISTINCT title) FROM public.accounts") == 20
     await connection.close()

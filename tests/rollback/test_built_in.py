@@ -42,6 +42,12 @@ async def test_the_whole_run_taken_back_leaves_every_database_repository_and_env
     outcome = await tekup.back()
     assert (outcome.ending, outcome.left) == (Ending.FINISHED, ()), outcome.error
     assert differences(tekup.before, await picture(tekup.sitting)) == []
+    previews = dict(tekup.operator.previews)
+    for step in ("vault.index", "vault.create", "vault.copy"):
+        cover = previews[step].cover
+        assert cover is not None, step
+        assert "renos-backup" in cover.folder
+    assert "Its commits stay in the local repository" in str(previews["cleanup.push.vault"].actions)
 
 
 @pytest.mark.timeout(900)
