@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tekup_migrate.backup.access import open_access
 from tekup_migrate.backup.contents import digest_table
+from tekup_migrate.backup.locking import nothing_written_since
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, TableContent
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
 from tekup_migrate.backup.script import Script, read_sql, run_script
@@ -37,18 +39,25 @@ class TableChange:
     """What restoring would do to one table.
 
     Attributes:
-        table: its label, ``schema.name``.
+        relation: its name.
         rows_now: rows in it now, or None where it does not exist.
         rows_then: rows in the backup, or None where the backup does not have it; it then stays as it is.
         equal: whether every column of every row is as in the backup, so that restoring loses nothing.
         digest: of the rows now, or empty where the table does not exist.
+        snapshot: the server's snapshot in which they were counted.
     """
 
-    table: str
+    relation: Relation
     rows_now: int | None
     rows_then: int | None
     equal: bool
     digest: str = ""
+    snapshot: str = field(default="", compare=False)
+
+    @property
+    def table(self) -> str:
+        """Its label, ``schema.name``."""
+        return str(self.relation)
 
     @property
     def loses(self) -> bool:
@@ -97,11 +106,13 @@ async def _changes(
     connection = await connect(url, password, settings=_SETTINGS)
     try:
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        snapshot = await connection.fetchval("SELECT pg_catalog.pg_current_snapshot()::text")
         live = {Relation(*row) for row in await connection.fetch(_LIVE, list(manifest.schemas))}
         then = {Relation(table.schema, table.name): table for table in manifest.tables}
         changes = []
         for number, relation in enumerate(sorted(live | then.keys()), 1):
-            changes.append(await _change(connection, relation, relation in live, then.get(relation)))
+            change = await _change(connection, relation, relation in live, then.get(relation))
+            changes.append(replace(change, snapshot=snapshot))
             listen(Progress(label="comparison", done=number, total=len(live | then.keys()), unit="tables"))
         return tuple(changes)
     finally:
@@ -113,16 +124,24 @@ async def _change(
 ) -> TableChange:
     rows_then = then.rows if then else None
     if not exists:
-        return TableChange(str(relation), None, rows_then, equal=False)
+        return TableChange(relation, None, rows_then, equal=False)
     digest = await digest_table(connection, relation)
     equal = then is not None and str(digest) == then.digest
-    return TableChange(str(relation), digest.rows, rows_then, equal=equal, digest=str(digest))
+    return TableChange(relation, digest.rows, rows_then, equal=equal, digest=str(digest))
 
 
 async def restore_in_place(
-    folder: Path, url: ConnectionUrl, password: Secret, *, listen: Listener, gate: Gate
+    folder: Path,
+    url: ConnectionUrl,
+    password: Secret,
+    *,
+    listen: Listener,
+    gate: Gate,
+    counted: Collection[TableChange] = (),
 ) -> RestoreResult:
     """Replace what a backup holds in the live database by the backup; destructive, and all or nothing.
+
+    Where ``counted`` says what would be lost, it fails if a row was written since: nothing uncounted is ever lost.
 
     One transaction drops every object of the archive, creates it anew and fills it, so that a failure, a pause or a
     lost connection leaves the database as it was. Objects that the backup does not have stay; one that depends on a
@@ -135,7 +154,8 @@ async def restore_in_place(
     gate.check()
     manifest = await require_whole(folder)
     programs = await choose_programs(manifest.dump_major, restoring=True)
-    return await gate.guard(_restore_in_place(folder / ARCHIVE, manifest, programs, url, password, listen))
+    before = nothing_written_since(counted)
+    return await gate.guard(_restore_in_place(folder / ARCHIVE, manifest, programs, url, password, listen, before))
 
 
 async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
@@ -145,6 +165,7 @@ async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
     url: ConnectionUrl,
     password: Secret,
     listen: Listener,
+    before: str,
 ) -> RestoreResult:
     there = await _read_target(url, password)
     entries = await entries_of(archive, programs)
@@ -158,6 +179,7 @@ async def _restore_in_place(  # noqa: PLR0917 - the parts of one restore
             restore=("--clean", "--if-exists", f"--use-list={chosen}", str(archive)),
             where=url.label,
             server_major=there.major,
+            before=before,
             rows=manifest.rows,
         )
         async with open_access(url, password, programs) as access:

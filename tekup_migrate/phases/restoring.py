@@ -101,14 +101,17 @@ class RestoreBackup(Step):
         key = await context.secrets.backup_key(self.project)
         password, url = await context.secrets.password(self.project), url_of(context, self.project)
         async with opened_backup(self.folder, key) as opened:
-            if await self._changes(context) != confirmed:
+            counted = await self._changes(context)
+            if counted != confirmed:
                 raise WorldChangedError(
                     "Rows were written meanwhile",
                     happened=f"{context.project(self.project).title} changed while its present state was backed up.",
                     unchanged="Nothing was restored.",
                     remedy="Stop whatever writes to it (apps, workers, scheduled jobs), then try again.",
                 )
-            done = await restore_in_place(opened, url, password, listen=context.listen, gate=context.gate)
+            done = await restore_in_place(
+                opened, url, password, listen=context.listen, gate=context.gate, counted=counted
+            )
         context.memory.remember(self.id, msgspec.json.encode(done.left_alone))
 
     async def _keep_the_present(self, context: Context) -> None:

@@ -22,13 +22,14 @@ from tekup_migrate.backup.restore import changes_since
 from tekup_migrate.backup.trial import RestoredTable
 from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
 from tekup_migrate.credentials.redactor import Redactor
+from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases import steps_of
-from tekup_migrate.phases.backing_up import Drill
+from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.covering import backup_note, cover_of
 from tekup_migrate.plan import BUILT_IN, Backups, Plan, read_plan
 from tekup_migrate.postgres.programs import embedded_program
@@ -40,6 +41,7 @@ from tests.backup.conftest import LEDGER, Ledger
 from tests.backup.test_drill import backed_up
 from tests.scripted import NoSecrets, ScriptedOperator, make_context
 from tests.servers import SharedServer
+from tests.worlds import LIBRARY
 
 
 async def options_of(plan: Plan, state: Path) -> Backups:
@@ -114,6 +116,48 @@ async def test_the_plain_file_of_a_newer_source_can_be_restored_by_an_older_targ
     assert done.returncode == 0, done.stderr
     changes = await changes_since(folder, ledger.url, ledger.password, listen=lambda _: None, gate=Gate())
     assert all(change.equal for change in changes)
+
+
+class Passwords(NoSecrets):
+    """Holds the password of the one database that there is."""
+
+    def __init__(self, password: Secret) -> None:
+        self._password = password
+
+    async def password(self, project_id: str) -> Secret:
+        return self._password
+
+
+async def test_the_schemas_that_the_plan_names_are_backed_up_beside_public_and_a_missing_one_is_refused(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    await ledger.execute("CREATE SCHEMA extra; CREATE TABLE extra.notes AS SELECT generate_series(1, 7) AS n")
+    await ledger.execute("CREATE SCHEMA other; CREATE TABLE other.notes AS SELECT 1 AS n")
+    library = read_plan(LIBRARY)
+    named = msgspec.structs.replace(library.projects["old"], url=ledger.database.dsn, backup_schemas=("extra",))
+    plan = msgspec.structs.replace(library, projects={**library.projects, "old": named})
+    journal = Journal.open(tmp_path / JOURNAL)
+    context = make_context(tmp_path, journal, plan=plan, secrets=Passwords(ledger.password))
+    step = BackUp(plan, plan.phases[0], "old")
+    assert "--schema=extra" in str((await step.preview(context)).actions)
+    await step.apply(context)
+    folder = step.folder(context)
+    assert folder is not None
+    manifest = Manifest.load(folder)
+    assert manifest.schemas == ("public", "extra")
+    assert {table.label: table.rows for table in manifest.tables} == {
+        "public.Entries; odd": 200,
+        "public.accounts": 20,
+        "extra.notes": 7,
+    }
+    drill = Drill(plan, plan.phases[0], "old")
+    await drill.apply(context)
+    assert (await drill.verify(context)).summary == "3 of 3 tables restored and equal, 227 rows"
+    step.forget(context)
+    await ledger.execute("DROP SCHEMA extra CASCADE")
+    with pytest.raises(MigrationError, match="A schema to back up does not exist"):
+        await step.apply(context)
+    journal.close()
 
 
 @pytest.fixture

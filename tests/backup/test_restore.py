@@ -99,6 +99,39 @@ async def test_a_pause_in_the_middle_of_a_restore_changes_nothing_and_leaves_no_
     assert await _fetch(ledger, 'SELECT count(*) FROM public."Entries; odd"') == [(50,)]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "INSERT INTO public.accounts (title) VALUES ('late')",
+        "UPDATE public.accounts SET title = 'late' WHERE title = 'account 3'",
+        "DELETE FROM public.accounts WHERE title = 'account 3'",
+    ],
+)
+@pytest.mark.parametrize("begun", ["before", "after"])
+async def test_a_row_written_after_the_rows_were_counted_stops_the_restore(
+    ledger: Ledger, root: Path, events: Events, written: str, begun: str
+) -> None:
+    folder = await backed_up(ledger, root)
+    await ledger.execute("UPDATE public.accounts SET updated_at = now()")
+    live = (folder, ledger.url, ledger.password)
+    writer = await ledger.database.connect()
+    await writer.execute("BEGIN")
+    if begun == "before":
+        await writer.execute(written)
+    counted = await changes_since(*live, listen=events.append, gate=Gate())
+    if begun == "after":
+        await writer.execute(written)
+    await writer.execute("COMMIT")
+    await writer.close()
+    with pytest.raises(MigrationError, match="written to after its rows were counted"):
+        await restore_in_place(*live, listen=events.append, gate=Gate(), counted=counted)
+    late = await _fetch(ledger, "SELECT count(*), count(*) FILTER (WHERE title = 'late') FROM public.accounts")
+    assert late == [{"I": (21, 1), "U": (20, 1), "D": (19, 0)}[written[0]]]
+    counted = await changes_since(*live, listen=events.append, gate=Gate())
+    again = await restore_in_place(*live, listen=events.append, gate=Gate(), counted=counted)
+    assert again.verdict is Verdict.PASSED
+
+
 async def test_a_backup_of_a_newer_server_is_restored_into_an_older_one(
     ledger: Ledger, root: Path, events: Events, target_server: SharedServer
 ) -> None:
