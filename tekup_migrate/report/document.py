@@ -62,8 +62,8 @@ class ReportedRestore(Struct, frozen=True, kw_only=True):
     summary: str
 
 
-class Report(Struct, frozen=True, kw_only=True):
-    """Everything a run proved."""
+class Report(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Everything a run proved; without restores, none are named in its JSON."""
 
     run: ReportedRun
     steps: tuple[ReportedStep, ...]
