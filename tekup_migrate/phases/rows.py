@@ -38,7 +38,12 @@ from tekup_migrate.steps import (
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
+    from tekup_migrate.postgres.proved_ranges import ProvedRanges
     from tekup_migrate.postgres.side import Side
+
+
+PROVED = "proved-rows.sqlite3"
+"""In the run's own directory: which key ranges were proved equal, so that a later pass need not read them again."""
 
 
 class _Copied(Struct, frozen=True):
@@ -107,25 +112,31 @@ class _RowsStep(Step):
 
     async def copy(self, context: Context) -> tuple[TableOutcome, ...]:
         """Reconcile every table as of one moment of the source."""
+        from tekup_migrate.postgres.proved_ranges import ProvedRanges
         from tekup_migrate.postgres.tables_together import in_order
 
         async with both_sides(context) as (source, target), source.snapshot():
             moves = await self._table_moves(context, source)
-            outcomes = await in_order(target, moves, lambda move: self._reconcile(context, source, target, move))
+            with ProvedRanges.open(context.folder / PROVED) as proved:
+                outcomes = await in_order(
+                    target, moves, lambda move: self._reconcile(context, source, target, move, proved)
+                )
             await self.note(context, source, target, outcomes)
             return outcomes
 
     async def note(self, context: Context, source: Side, target: Side, outcomes: Sequence[TableOutcome]) -> None:
         """Note what must be known later of the moment that was copied, while that is still open."""
 
-    async def _reconcile(self, context: Context, source: Side, target: Side, move: TableMove) -> TableOutcome:
+    async def _reconcile(
+        self, context: Context, source: Side, target: Side, move: TableMove, proved: ProvedRanges
+    ) -> TableOutcome:
         from tekup_migrate.postgres.outcome import Policy
         from tekup_migrate.postgres.reconcile import reconcile
 
         table = move.target.name
         policy = Policy.OURS if is_ours(context, self.app, table) else chosen_policy(context, table)
         outcome = await reconcile(
-            source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate
+            source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate, proved=proved
         )
         if outcome.verdict is not Verdict.DIFFERS or policy is not Policy.REFUSE:
             return outcome

@@ -16,7 +16,9 @@ from tekup_migrate.postgres.differences import RowsApart, sample_rows
 from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigest, RowDigests
 from tekup_migrate.postgres.keys import Key, KeyRange, among, among_literal
 from tekup_migrate.postgres.outcome import Policy, RowDifference, Tally
+from tekup_migrate.postgres.proved_ranges import Marks
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
+from tekup_migrate.postgres.recollection import Recollection
 from tekup_migrate.postgres.referrers import still_referred
 from tekup_migrate.postgres.rejections import EXCLUSION_VIOLATION, FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION
 from tekup_migrate.postgres.table import TablePair
@@ -41,10 +43,17 @@ class CopyDiffersError(MigrationError):
 
 @dataclass(frozen=True)
 class ChunkResult:
-    """What became of a chunk."""
+    """What became of a chunk.
+
+    Attributes:
+        tally: the counts.
+        samples: some of the rows that differed.
+        marks: the row versions of both sides where they are equal now, None where that is not remembered.
+    """
 
     tally: Tally
     samples: tuple[RowDifference, ...] = ()
+    marks: Marks | None = None
 
     def then(self, later: ChunkResult) -> ChunkResult:
         """Return what became of the chunk in both attempts together."""
@@ -65,9 +74,19 @@ class ChunkResult:
 class ChunkWork:
     """Compares and, where allowed, writes the chunks of one table."""
 
-    def __init__(self, pair: TablePair, policy: Policy, *, writer: Writer | None, empty: bool, newest_by: str) -> None:
+    def __init__(
+        self,
+        pair: TablePair,
+        policy: Policy,
+        *,
+        writer: Writer | None,
+        empty: bool,
+        newest_by: str,
+        recollection: Recollection | None = None,
+    ) -> None:
         self.pair = pair
         self.writer = writer
+        self.recollection = recollection
         self.empty = empty
         self._decision = Decision(pair, policy, newest_by)
         self._source = RowDigests(pair.source, pair.names, pair.key, pair.hashed)
@@ -114,9 +133,18 @@ class ChunkWork:
                 report(ChunkState.COPYING, comparison.source.rows, 0)
                 sent = await self._write(source, target, chunk, change)
                 await self._prove(source, target, chunk, comparison, change)
-        tally = self._tally(comparison, change, sent, wrote=change.writes)
+            tally = self._tally(comparison, change, sent, wrote=change.writes)
+            # Here, the target's versions are those that were proved: nobody else's are seen.
+            marks = await self._marks(source, target, chunk, tally)
         report(_state(tally), comparison.source.rows, sent.bytes)
-        return ChunkResult(tally, described)
+        return ChunkResult(tally, described, marks)
+
+    async def _marks(
+        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, tally: Tally
+    ) -> Marks | None:
+        if self.recollection is None or tally.source != tally.target:
+            return None
+        return await self.recollection.marks(source, target, chunk)
 
     async def run_together(
         self, source: asyncpg.Connection, target: asyncpg.Connection, chunks: Sequence[Chunk]

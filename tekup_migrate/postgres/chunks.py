@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tekup_migrate.postgres.digest import Digest
 from tekup_migrate.postgres.keys import Key, KeyRange
 from tekup_migrate.postgres.side import Snapshot
 from tekup_migrate.postgres.table import Column, Table
@@ -25,6 +26,7 @@ _FIRST_CHUNK_BYTES = 4 << 20
 _ROW_BYTES = 800
 """Counted for every row on top of its values: bounds a chunk to about 20 000 rows, whose keys we may have to hold."""
 _FETCHED_GRAINS = 32
+_EVERYTHING = KeyRange()
 _cursor_numbers = itertools.count()
 
 
@@ -37,12 +39,16 @@ class Chunk:
         part: its key range.
         rows: rows in it on the source when it was planned; -1 where that was not counted.
         weight: its size as planned, in bytes with ``_ROW_BYTES`` for every row.
+        place: where it stands among the ranges that are remembered.
+        proved: the digest that an earlier pass proved equal, where both sides are known to hold the same rows still.
     """
 
     index: int
     part: KeyRange
     rows: int
     weight: int
+    place: tuple[int, int] = (0, 0)
+    proved: Digest | None = None
 
 
 class ChunkSize:
@@ -66,30 +72,35 @@ class _Grain:
     weight: int
 
 
-async def plan_chunks(snapshot: Snapshot, table: Table, key: tuple[str, ...], size: ChunkSize) -> AsyncIterator[Chunk]:
-    """Yield a table's chunks in key order; the first and the last are unbounded, so that they cover every key.
+async def plan_chunks(
+    snapshot: Snapshot, table: Table, key: tuple[str, ...], size: ChunkSize, within: KeyRange = _EVERYTHING
+) -> AsyncIterator[Chunk]:
+    """Yield the chunks of a table, or of a range of it, in key order; together they cover every key of the range.
 
     Args:
         snapshot: the moment of the source that is copied.
         table: the table on the source.
         key: the key's columns; without any, the one chunk is the whole table.
         size: how large the next chunk shall be, read anew for each.
+        within: the range.
     """
     if not key:
         yield Chunk(0, KeyRange(), -1, table.bytes)
         return
-    index, low, rows, weight = 0, None, 0, 0
+    index, low, rows, weight = 0, within.low, 0, 0
     last: Key | None = None
     async with snapshot.lock:
-        async for grain in _grains(snapshot.keeper, table, table.pick(key)):
+        async for grain in _grains(snapshot.keeper, table, table.pick(key), within):
             if last is not None and weight + grain.weight > size.bytes:
                 yield Chunk(index, KeyRange(low, last), rows, weight)
                 index, low, rows, weight = index + 1, last, 0, 0
             last, rows, weight = grain.last, rows + grain.rows, weight + grain.weight
-    yield Chunk(index, KeyRange(low, None), rows, weight)
+    yield Chunk(index, KeyRange(low, within.high), rows, weight)
 
 
-async def _grains(connection: asyncpg.Connection, table: Table, key: tuple[Column, ...]) -> AsyncIterator[_Grain]:
+async def _grains(
+    connection: asyncpg.Connection, table: Table, key: tuple[Column, ...], within: KeyRange
+) -> AsyncIterator[_Grain]:
     order = ", ".join(column.order_sql for column in key)
     keys = ", ".join(column.sql for column in key)
     texts = ", ".join(f"{column.sql}::text" for column in key)
@@ -101,7 +112,8 @@ async def _grains(connection: asyncpg.Connection, table: Table, key: tuple[Colum
         FROM (SELECT {keys}, pg_catalog.row_number() OVER ordered AS tekup_place,
                      pg_catalog.sum(tekup_weight) OVER ordered AS tekup_total,
                      pg_catalog.lead(tekup_weight) OVER ordered AS tekup_next
-              FROM (SELECT {keys}, {weight(table)} AS tekup_weight FROM ONLY {table.relation.sql}) AS weighed
+              FROM (SELECT {keys}, {weight(table)} AS tekup_weight FROM ONLY {table.relation.sql}
+                    WHERE {within.where_literal(key)}) AS weighed
               WINDOW ordered AS (ORDER BY {order} ROWS UNBOUNDED PRECEDING)) AS counted
         WHERE tekup_total / {_GRAIN_BYTES} IS DISTINCT FROM (tekup_total + tekup_next) / {_GRAIN_BYTES}
     """)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tekup_migrate.postgres.keys import Key, KeyRange
@@ -44,6 +45,17 @@ class Digest:
     first: int = 0
     second: int = 0
 
+    @classmethod
+    def of_sums(cls, rows: int, first: Decimal, second: Decimal) -> Digest:
+        """Return the digest of which the server gave the sums, not yet modulo 2^64."""
+        return cls(rows, int(first) % _HALF, int(second) % _HALF)
+
+    @classmethod
+    def read(cls, text: str) -> Digest:
+        """Return the digest that was written as this text."""
+        rows, _, sums = text.partition(":")
+        return cls(int(rows), int(sums[:16], 16), int(sums[16:], 16))
+
     def __add__(self, other: Digest) -> Digest:
         """The digest of both sets together."""
         return Digest(self.rows + other.rows, (self.first + other.first) % _HALF, (self.second + other.second) % _HALF)
@@ -62,16 +74,21 @@ def _bytes_of(columns: Sequence[Column]) -> str:
     return f"ARRAY[{', '.join(column.type.bytes_of(column.sql) for column in columns)}]::bytea[]"
 
 
-def _hash_of(values: str, *, hashed: bool) -> str:
+def hash_of(values: str, *, hashed: bool) -> str:
     """Return SQL for the 64-bit hash of an array of ``bytea``."""
     if hashed:
         return f"pg_catalog.hash_array_extended({values}, {_SEED})"
     return f"('x' || pg_catalog.left(pg_catalog.md5(pg_catalog.array_send({values})), 16))::bit(64)::int8"
 
 
+def mixed(digest: str, *, hashed: bool) -> str:
+    """Return SQL that hashes a digest once more: a second sum in which other sets of rows would be alike."""
+    return hash_of(f"ARRAY[pg_catalog.int8send({digest})]", hashed=hashed)
+
+
 async def hash_alike(*connections: asyncpg.Connection) -> bool:
     """Whether all these servers' hash functions give the same for the same bytes."""
-    known = _hash_of(r"ARRAY['\x00', '', NULL, '\x0123456789abcdef00ff01']::bytea[]", hashed=True)
+    known = hash_of(r"ARRAY['\x00', '', NULL, '\x0123456789abcdef00ff01']::bytea[]", hashed=True)
     said = [await connection.fetchval(f"SELECT {known}") for connection in connections]
     return all(value == said[0] for value in said)
 
@@ -109,13 +126,13 @@ class RowDigests:
         where, bounds = part.where(self._key)
         query = f"""
             SELECT bucket, pg_catalog.count(*), pg_catalog.sum(digest),
-                   pg_catalog.sum({self._mixed("digest")})
+                   pg_catalog.sum({mixed("digest", hashed=self.hashed)})
             FROM (SELECT {self._bucket(buckets)} AS bucket, {self._digest} AS digest
                   FROM ONLY {self.table.relation.sql} WHERE {where} OFFSET 0) AS rows
             GROUP BY bucket
         """
         rows = await connection.fetch(query, *bounds)
-        return {row[0]: Digest(row[1], int(row[2]) % _HALF, int(row[3]) % _HALF) for row in rows}
+        return {row[0]: Digest.of_sums(*row[1:]) for row in rows}
 
     async def rows(
         self, connection: asyncpg.Connection, part: KeyRange, buckets: int, wanted: Sequence[int]
@@ -131,14 +148,10 @@ class RowDigests:
 
     @property
     def _digest(self) -> str:
-        return _hash_of(_bytes_of(self._columns), hashed=self.hashed)
-
-    def _mixed(self, digest: str) -> str:
-        """Return SQL that hashes a digest once more: a second sum in which other sets of rows would be alike."""
-        return _hash_of(f"ARRAY[pg_catalog.int8send({digest})]", hashed=self.hashed)
+        return hash_of(_bytes_of(self._columns), hashed=self.hashed)
 
     def _bucket(self, buckets: int) -> str:
         """Return SQL for the bucket that a row's key falls into: narrows a difference down without sorting."""
         if buckets == 1:
             return "0"
-        return f"({_hash_of(_bytes_of(self._key), hashed=self.hashed)} & 65535)::int4 % {buckets}"
+        return f"({hash_of(_bytes_of(self._key), hashed=self.hashed)} & 65535)::int4 % {buckets}"

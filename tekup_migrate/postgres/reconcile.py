@@ -13,7 +13,7 @@ from tekup_migrate.events import ChunkChanged, ChunkState, Event, Progress, Ran,
 from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
-from tekup_migrate.postgres.clocks import MAX_CLOCK_SECONDS, clocks_apart
+from tekup_migrate.postgres.clocks import check_ages
 from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.digest import hash_alike
 from tekup_migrate.postgres.keys import KeyRange
@@ -28,15 +28,13 @@ from tekup_migrate.postgres.outcome import (
     TableOutcome,
     Tally,
 )
+from tekup_migrate.postgres.proved_ranges import ProvedRanges
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.rejections import (
-    RETRIED,
-    explain,
-    sqlstate,
-)
+from tekup_migrate.postgres.recollection import Recollection, recollect
+from tekup_migrate.postgres.rejections import RETRIED, explain, sqlstate
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
-from tekup_migrate.postgres.table import TablePair, TableUnfitError, pair, read_table
+from tekup_migrate.postgres.table import TablePair, pair, read_table
 from tekup_migrate.postgres.writing import Writer, read_write_mode
 from tekup_migrate.steps import Verdict
 
@@ -53,6 +51,7 @@ async def reconcile(
     policy: Policy,
     emit: Emit,
     gate: Gate,
+    proved: ProvedRanges | None = None,
 ) -> TableOutcome:
     """Compare a table chunk by chunk and, where ``write`` allows, make the target's rows equal to the source's.
 
@@ -69,6 +68,8 @@ async def reconcile(
         policy: whose rows win where they differ; ``Policy.OURS`` until the copy is live.
         emit: takes every chunk's state and the progress in rows.
         gate: asked for a pause at every chunk's edge.
+        proved: what earlier passes proved equal: a chunk whose row versions are still the same on both sides is not
+            read again. Only used where the source wins and rows may be written; a comparison reads every value.
 
     Raises:
         TableUnfitError: the two tables do not fit together, or rows might be hidden from us.
@@ -81,7 +82,7 @@ async def reconcile(
 
     try:
         async with source.snapshot() as snapshot:
-            return await _Reconcile(source, target, snapshot, move, policy, emit, gate).run(write=write)
+            return await _Reconcile(source, target, snapshot, move, policy, emit, gate, proved).run(write=write)
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         raise explain(error, move.target, KeyRange(), where="a server") from error
 
@@ -120,12 +121,14 @@ class _Reconcile:
     policy: Policy
     emit: Emit
     gate: Gate
+    proved: ProvedRanges | None
 
     async def run(self, *, write: bool) -> TableOutcome:
         """Do the table."""
         began = time.monotonic()
         pair = await read_pair(self.source, self.target, self.move)
-        await self._check_ages(pair)
+        if self.policy is Policy.NEWEST:
+            await check_ages(self.source, self.target, self.move, pair)
         name, estimate = self.move.target.name, pair.source
         self.emit(TableStarted(table=name, rows=estimate.rows, bytes=estimate.bytes))
         for note in pair.notes:
@@ -191,8 +194,16 @@ class _Reconcile:
             return await find_clashes(source, target, pair)
 
     async def _walk(self, pair: TablePair, *, writer: Writer | None, empty: bool) -> _Pass:
-        work = ChunkWork(pair, self.policy, writer=writer, empty=empty, newest_by=self.move.newest_by)
-        walk = _Pass(work)
+        walk = _Pass(
+            ChunkWork(
+                pair,
+                self.policy,
+                writer=writer,
+                empty=empty,
+                newest_by=self.move.newest_by,
+                recollection=await self._recollect(pair) if writer is not None else None,
+            )
+        )
         size = ChunkSize()
         workers = min(self.source.connections - 1, self.target.connections)
         queue: asyncio.Queue[Chunk | None] = asyncio.Queue(workers)
@@ -200,26 +211,37 @@ class _Reconcile:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(self._work(walk, queue, size))
-                group.create_task(self._feed(pair, queue, size, workers))
+                group.create_task(self._feed(walk, queue, size, workers))
         except BaseExceptionGroup as failed:
             raise _first(failed) from None
         self.gate.check()
         return walk
 
-    async def _feed(self, pair: TablePair, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
-        async with self._planning(pair, size) as chunks:
+    async def _recollect(self, pair: TablePair) -> Recollection | None:
+        if self.proved is None or not self.policy.source_wins:
+            return None
+        return await recollect(self.proved, self.source, self.target, pair)
+
+    async def _feed(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize, workers: int) -> None:
+        async with self._planning(walk.work, size) as chunks:
             async for chunk in chunks:
                 # Chunks in flight are finished, not thrown away: a pause costs at most a second.
                 if self.gate.pausing:
                     break
-                await queue.put(chunk)
+                if chunk.proved is None:
+                    await queue.put(chunk)
+                    continue
+                self._reporter(chunk)(ChunkState.VERIFIED, chunk.rows, 0)
+                self._count(walk, ChunkResult(Tally(chunks=1, equal=1, source=chunk.proved, target=chunk.proved)))
         for _ in range(workers):
             await queue.put(None)
 
     @asynccontextmanager
-    async def _planning(self, pair: TablePair, size: ChunkSize) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def _planning(self, work: ChunkWork, size: ChunkSize) -> AsyncIterator[AsyncIterator[Chunk]]:
         """Cut the larger side into chunks, so that neither side's part of a chunk grows without bounds."""
-        if not pair.listed and pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES:
+        pair = work.pair
+        by_source = not pair.listed and pair.target.bytes <= 2 * pair.source.bytes + MAX_CHUNK_BYTES
+        if by_source and work.recollection is None:
             yield plan_chunks(self.snapshot, pair.source, pair.key, size)
             return
         async with (
@@ -228,8 +250,17 @@ class _Reconcile:
         ):
             if pair.listed:
                 yield list_chunks(self.snapshot, keeper, pair, size)
+                return
+            cut = (self.snapshot, pair.source) if by_source else (Snapshot(keeper, ""), pair.target)
+
+            def plan(within: KeyRange) -> AsyncIterator[Chunk]:
+                """Cut a key range into chunks of the larger side."""
+                return plan_chunks(*cut, pair.key, size, within)
+
+            if work.recollection is None:
+                yield plan(KeyRange())
             else:
-                yield plan_chunks(Snapshot(keeper, ""), pair.target, pair.key, size)
+                yield work.recollection.chunks(self.snapshot, keeper, plan)
 
     async def _work(self, walk: _Pass, queue: asyncio.Queue[Chunk | None], size: ChunkSize) -> None:
         while (chunk := await queue.get()) is not None:
@@ -242,6 +273,8 @@ class _Reconcile:
                 continue
             size.learn(chunk.weight, time.monotonic() - began)
             self._keep(walk, chunk, result)
+            if walk.work.recollection is not None and result.marks is not None:
+                walk.work.recollection.keep(chunk, result.tally.source, result.marks)
 
     def _keep(self, walk: _Pass, chunk: Chunk, result: ChunkResult) -> None:
         if result.tally.held:
@@ -340,26 +373,6 @@ class _Reconcile:
             self.emit(ChunkChanged(table=table, index=chunk.index, state=state, rows=rows, bytes=sent))
 
         return report
-
-    async def _check_ages(self, pair: TablePair) -> None:
-        """Refuse to settle by age where there is none, or where the two clocks that wrote it disagree."""
-        if self.policy is not Policy.NEWEST:
-            return
-        if self.move.newest_by not in pair.names or not pair.key:
-            raise _not_by_age(self.move, f"It has no key, or no column {self.move.newest_by}.")
-        async with self.source.connection() as source, self.target.connection() as target:
-            apart = await clocks_apart(source, target)
-        if apart > MAX_CLOCK_SECONDS:
-            raise _not_by_age(self.move, f"The two servers' clocks are {apart:.0f} seconds apart.")
-
-
-def _not_by_age(move: TableMove, happened: str) -> TableUnfitError:
-    return TableUnfitError(
-        f"{move.target} cannot be settled by age",
-        happened=happened,
-        unchanged="No row was touched.",
-        remedy="Choose the source's or the target's rows instead.",
-    )
 
 
 def _first(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -122,6 +122,7 @@ class Bench:
             "SOURCE_PASSWORD": self.source.password.reveal(),
             "TARGET_URL": self.target.dsn,
             "TARGET_PASSWORD": self.target.password.reveal(),
+            "PROVED": str(self.folder / "proved-rows.sqlite3"),
         }
         command = [sys.executable, "-m", "tests.benchmarks.ours"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)

@@ -7,6 +7,8 @@ import json
 import os
 import sys
 import time
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
@@ -14,6 +16,7 @@ from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import parse_url
 from tekup_migrate.postgres.foreign_keys import prove_foreign_keys
 from tekup_migrate.postgres.outcome import Policy, TableMove
+from tekup_migrate.postgres.proved_ranges import ProvedRanges
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.side import Side
@@ -35,10 +38,16 @@ async def copy() -> dict[str, object]:
     def ignore(_: Event) -> None:
         pass
 
-    async with _side("SOURCE") as source, _side("TARGET") as target, source.snapshot():
+    async with AsyncExitStack() as stack:
+        proved = stack.enter_context(ProvedRanges.open(Path(os.environ["PROVED"])))
+        source = await stack.enter_async_context(_side("SOURCE"))
+        target = await stack.enter_async_context(_side("TARGET"))
+        await stack.enter_async_context(source.snapshot())
         for name in NAMES:
             move = TableMove(source=Relation("public", name), target=Relation("public", name))
-            outcome = await reconcile(source, target, move, write=True, policy=Policy.OURS, emit=ignore, gate=Gate())
+            outcome = await reconcile(
+                source, target, move, write=True, policy=Policy.OURS, emit=ignore, gate=Gate(), proved=proved
+            )
             verdicts.append(outcome.verdict)
             sent += outcome.tally.sent.bytes
             chunks += outcome.tally.chunks

@@ -10,6 +10,7 @@ from tekup_migrate.events import ChunkChanged, Event
 from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.dsn import ConnectionUrl
 from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
+from tekup_migrate.postgres.proved_ranges import ProvedRanges
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.side import Side
@@ -40,6 +41,7 @@ class Pair:
         self.target = side(target)
         self.events: list[Event] = []
         self.gate = Gate()
+        self.proved: ProvedRanges | None = None
 
     async def on_source(self, statement: str) -> None:
         await _execute(self.source_database, statement)
@@ -57,7 +59,14 @@ class Pair:
         """Reconcile one table of ``public``."""
         move = TableMove(source=Relation("public", source), target=Relation("public", target or source))
         return await reconcile(
-            self.source, self.target, move, write=write, policy=policy, emit=self.events.append, gate=self.gate
+            self.source,
+            self.target,
+            move,
+            write=write,
+            policy=policy,
+            emit=self.events.append,
+            gate=self.gate,
+            proved=self.proved,
         )
 
     async def verify(self, source: str, target: str = "", *, policy: Policy = Policy.OURS) -> TableOutcome:
