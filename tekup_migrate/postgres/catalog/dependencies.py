@@ -30,6 +30,8 @@ _CATALOG_OF = {
     Kind.EXTENSION: "pg_extension",
     Kind.FUNCTION: "pg_proc",
     Kind.AGGREGATE: "pg_proc",
+    Kind.OPERATOR: "pg_operator",
+    Kind.CAST: "pg_cast",
     Kind.COLLATION: "pg_collation",
     Kind.DICTIONARY: "pg_ts_dict",
     Kind.CONFIGURATION: "pg_ts_config",
@@ -58,20 +60,27 @@ _INNER = """
     UNION ALL
     SELECT 'pg_attrdef', a.oid::int8, 'pg_class', a.adrelid::int8 FROM pg_attrdef AS a
     UNION ALL
+    SELECT 'pg_constraint', c.oid::int8, 'pg_type', c.contypid::int8 FROM pg_constraint AS c WHERE c.contypid <> 0
+    UNION ALL
     SELECT 'pg_proc', d.objid::int8, 'pg_type', d.refobjid::int8 FROM pg_depend AS d
     WHERE d.classid = 'pg_proc'::regclass AND d.refclassid = 'pg_type'::regclass AND d.deptype = 'i'
     UNION ALL
     SELECT d.classid::regclass::text, d.objid::int8, 'pg_extension', d.refobjid::int8 FROM pg_depend AS d
     WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass
 """
-"""Parts of others: row types, composite types' relations, arrays, views' rules, extensions' members."""
+"""Parts of others: row types, composite types' relations, arrays, views' rules, domains' checks, extensions' own."""
 
 _EDGES = """
     SELECT DISTINCT d.classid::regclass::text AS catalog, d.objid::int8 AS oid,
            d.refclassid::regclass::text AS of_catalog, d.refobjid::int8 AS of_oid
     FROM pg_depend AS d
     WHERE d.objid >= 16384 AND d.deptype IN ('n', 'a', 'i')
+    UNION ALL
+    SELECT 'pg_operator', o.oid::int8, 'pg_operator', related.oid::int8
+    FROM pg_operator AS o, unnest(ARRAY[o.oprcom, o.oprnegate]) AS related(oid)
+    WHERE o.oid >= 16384 AND related.oid NOT IN (0, o.oid)
 """
+"""Commutators and negators need each other; Postgres does not record it."""
 
 _DESCRIBE = """
     SELECT a.catalog, a.oid, pg_describe_object(a.catalog::regclass, a.oid::oid, 0) AS description

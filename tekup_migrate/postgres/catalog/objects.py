@@ -39,6 +39,8 @@ class Kind(StrEnum):
     DICTIONARY = "text search dictionary"
     CONFIGURATION = "text search configuration"
     AGGREGATE = "aggregate"
+    OPERATOR = "operator"
+    CAST = "cast"
     DEFAULT_PRIVILEGES = "default privileges"
     OTHER = "other object"
 
@@ -48,6 +50,8 @@ RELATIONS = frozenset(
 )
 CALLED = frozenset({Kind.FUNCTION, Kind.AGGREGATE})
 """What has arguments, and is called in expressions."""
+WITH_ARGUMENTS = CALLED | {Kind.OPERATOR}
+"""What may be there several times under one name, for different types."""
 TYPES = frozenset({Kind.ENUM, Kind.DOMAIN, Kind.COMPOSITE, Kind.RANGE})
 
 
@@ -59,7 +63,7 @@ class ObjectKey(Struct, frozen=True, order=True):
         schema: its schema, or its table's; empty for what lives in none.
         name: its own name.
         parent: the relation that it hangs on, for constraints, triggers, rules, policies and publications.
-        arguments: a function's argument types as the server prints them.
+        arguments: a function's or operator's argument types as the server prints them.
     """
 
     kind: Kind
@@ -70,7 +74,7 @@ class ObjectKey(Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         place = ".".join(part for part in (self.schema, self.parent) if part)
-        arguments = f"({self.arguments})" if self.kind in CALLED else ""
+        arguments = f"({self.arguments})" if self.kind in WITH_ARGUMENTS else ""
         if self.parent:
             return f"{self.kind.value} {self.name} on {place}"
         return f"{self.kind.value} {place}.{self.name}{arguments}" if place else f"{self.kind.value} {self.name}"

@@ -1,4 +1,4 @@
-"""Reads what is written as a name and a list of options: collations, text search objects and aggregates."""
+"""Reads what is written as a name and options: collations, text search objects, aggregates, operators and casts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from tekup_migrate.postgres.catalog.sql import USER_SCHEMAS, grants, key, not_of
 
 if TYPE_CHECKING:
     import asyncpg
+
+_OPERANDS = "format('%s, %s', coalesce(format_type(nullif(o.oprleft, 0), NULL), 'NONE'), format_type(o.oprright, NULL))"
 
 _COLLATIONS = f"""
     SELECT {key("'collation'", "n.nspname", "c.collname")} AS key, c.oid::int8 AS oid, {owner("c.collowner")},
@@ -78,17 +80,49 @@ _AGGREGATES = f"""
                'MINITCOND = ' || quote_literal(a.aggminitval),
                (SELECT format('SORTOP = OPERATOR(%I.%s)', sn.nspname, o.oprname) FROM pg_operator AS o
                    JOIN pg_namespace AS sn ON sn.oid = o.oprnamespace WHERE o.oid = a.aggsortop),
-               CASE p.proparallel WHEN 's' THEN 'PARALLEL = SAFE' WHEN 'r' THEN 'PARALLEL = RESTRICTED' END
+               CASE p.proparallel WHEN 's' THEN 'PARALLEL = SAFE' WHEN 'r' THEN 'PARALLEL = RESTRICTED' END,
+               CASE a.aggkind WHEN 'h' THEN 'HYPOTHETICAL' END
            )) AS definition
     FROM pg_aggregate AS a
     JOIN pg_proc AS p ON p.oid = a.aggfnoid
     JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE a.aggkind = 'n' AND {USER_SCHEMAS} AND {not_of_extension("pg_proc", "p.oid")}
+    WHERE {USER_SCHEMAS} AND {not_of_extension("pg_proc", "p.oid")}
 """
-"""Ordered-set aggregates are not among them: what needs one is told so."""
+
+_OPERATORS = f"""
+    SELECT {key("'operator'", "n.nspname", "o.oprname", arguments=_OPERANDS)} AS key,
+           o.oid::int8 AS oid, {owner("o.oprowner")}, obj_description(o.oid, 'pg_operator') AS comment,
+           format('(%s)', concat_ws(', ',
+               format('FUNCTION = %s', o.oprcode),
+               'LEFTARG = ' || format_type(nullif(o.oprleft, 0), NULL),
+               'RIGHTARG = ' || format_type(o.oprright, NULL),
+               (SELECT format('COMMUTATOR = OPERATOR(%I.%s)', cn.nspname, c.oprname) FROM pg_operator AS c
+                   JOIN pg_namespace AS cn ON cn.oid = c.oprnamespace WHERE c.oid = o.oprcom),
+               (SELECT format('NEGATOR = OPERATOR(%I.%s)', cn.nspname, c.oprname) FROM pg_operator AS c
+                   JOIN pg_namespace AS cn ON cn.oid = c.oprnamespace WHERE c.oid = o.oprnegate),
+               'RESTRICT = ' || nullif(o.oprrest, 0)::regproc, 'JOIN = ' || nullif(o.oprjoin, 0)::regproc,
+               CASE WHEN o.oprcanhash THEN 'HASHES' END, CASE WHEN o.oprcanmerge THEN 'MERGES' END
+           )) AS definition
+    FROM pg_operator AS o
+    JOIN pg_namespace AS n ON n.oid = o.oprnamespace
+    WHERE o.oprcode <> 0 AND {USER_SCHEMAS} AND {not_of_extension("pg_operator", "o.oid")}
+"""
+"""One without a function is a name that another operator's commutator or negator has reserved."""
+
+_CASTS = f"""
+    SELECT {key("'cast'", "''", "format_type(c.castsource, NULL) || ' AS ' || format_type(c.casttarget, NULL)")} AS key,
+           c.oid::int8 AS oid, obj_description(c.oid, 'pg_cast') AS comment,
+           concat(CASE c.castmethod WHEN 'f' THEN 'WITH FUNCTION ' || c.castfunc::regprocedure
+                   WHEN 'i' THEN 'WITH INOUT' ELSE 'WITHOUT FUNCTION' END,
+               CASE c.castcontext WHEN 'i' THEN ' AS IMPLICIT' WHEN 'a' THEN ' AS ASSIGNMENT' END) AS definition
+    FROM pg_cast AS c
+    WHERE c.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend AS d
+        WHERE d.classid = 'pg_cast'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'i'))
+"""
+"""Neither an extension's nor the one that comes with a range type."""
 
 
 async def read_plain(connection: asyncpg.Connection) -> list[PlainObject]:
-    """Return every collation, text search dictionary and configuration, and aggregate."""
-    queries = (_COLLATIONS, _DICTIONARIES, _CONFIGURATIONS, _AGGREGATES)
+    """Return every collation, text search dictionary and configuration, aggregate, operator and cast."""
+    queries = (_COLLATIONS, _DICTIONARIES, _CONFIGURATIONS, _AGGREGATES, _OPERATORS, _CASTS)
     return [item for query in queries for item in await read(connection, query, PlainObject)]

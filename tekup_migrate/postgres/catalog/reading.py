@@ -11,9 +11,9 @@ from tekup_migrate.postgres.catalog import attachments, definitions, plain, rela
 from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges, read_default_privileges
 from tekup_migrate.postgres.catalog.dependencies import read_dependencies, read_extension_members
 from tekup_migrate.postgres.catalog.objects import (
-    CALLED,
     RELATIONS,
     TYPES,
+    WITH_ARGUMENTS,
     CatalogObject,
     Extension,
     Index,
@@ -110,14 +110,14 @@ class Catalog:
         return {key: tuple(items) for key, items in found.items()}
 
     def functions_named(self, schema: str, name: str) -> tuple[ObjectKey, ...]:
-        """Return the keys of every function and aggregate of that name, whatever its arguments."""
+        """Return the keys of every function, aggregate and operator of that name, whatever its arguments."""
         return self._functions.get((schema, name), ())
 
     @cached_property
     def _functions(self) -> dict[tuple[str, str], tuple[ObjectKey, ...]]:
         found: dict[tuple[str, str], tuple[ObjectKey, ...]] = {}
         for key in self.objects:
-            if key.kind in CALLED:
+            if key.kind in WITH_ARGUMENTS:
                 found[key.schema, key.name] = (*found.get((key.schema, key.name), ()), key)
         return found
 

@@ -34,7 +34,7 @@ from tekup_migrate.postgres.sql_text.rewriting import leftovers
 
 _KNOWN_BY_NAME = frozenset(
     {Kind.SCHEMA, Kind.EXTENSION, Kind.PUBLICATION, Kind.DEFAULT_PRIVILEGES, Kind.OTHER,
-     Kind.COLLATION, Kind.DICTIONARY, Kind.CONFIGURATION, Kind.AGGREGATE}
+     Kind.COLLATION, Kind.DICTIONARY, Kind.CONFIGURATION, Kind.AGGREGATE, Kind.OPERATOR, Kind.CAST}
 )  # fmt: skip
 _IN_A_SCHEMA = TYPES | {Kind.FUNCTION, Kind.VIEW, Kind.MATERIALIZED_VIEW}
 

@@ -6,9 +6,15 @@ from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Kind, Ob
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.sql_text.names import Role, Text
 
+_USUAL = frozenset(
+    {"=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*", "/", "%", "^", "|", "&", "#", "~", "||", "->", "->>", "#>",
+     "#>>", "@>", "<@", "&&", "?", "@@", "~*", "!~", "!~*", "<<", ">>", "::", ":="}
+)  # fmt: skip
+"""Names that a body more likely means Postgres' own operators by, unless it says the schema."""
+
 
 def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
-    """Return the tables, views, sequences and functions of ``catalog`` that a function's body names.
+    """Return the tables, views, sequences, functions and operators of ``catalog`` that a function's body names.
 
     An unqualified name means the object of that name in the function's own schema, else in any other.
     """
@@ -17,7 +23,13 @@ def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
     found: set[ObjectKey] = set()
     for role, schema, name in _names(function.body, depth=0):
         found |= _resolve(role, schema, name, function, catalog)
-    return frozenset((found - {function.key}) | _configurations(function, catalog))
+    return frozenset((found - {function.key}) | _configurations(function, catalog) | _operators(function, catalog))
+
+
+def _operators(function: Function, catalog: Catalog) -> set[ObjectKey]:
+    """Return the operators that a body uses by a name of their own; most of what is called ``=`` is Postgres' own."""
+    used = {token.text for token in Text(function.body, written=True).tokens if token.kind == "operator"} - _USUAL
+    return {key for key in catalog.objects if key.kind is Kind.OPERATOR and key.name in used}
 
 
 def _configurations(function: Function, catalog: Catalog) -> set[ObjectKey]:

@@ -9,8 +9,9 @@ from functools import cached_property
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.catalog.objects import (
-    CALLED,
     RELATIONS,
+    TYPES,
+    WITH_ARGUMENTS,
     CatalogObject,
     Function,
     Kind,
@@ -26,7 +27,7 @@ from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.mentions import mentioned, spoken
 from tekup_migrate.postgres.comparison.moves import Bring, LeaveBehind, Resolutions, TableMove
 
-IN_BODIES = CALLED | {Kind.CONFIGURATION}
+IN_BODIES = WITH_ARGUMENTS | {Kind.CONFIGURATION}
 """What a body needs to run, besides the tables in it."""
 
 
@@ -195,6 +196,8 @@ class _Selecting:
                 continue
             if (isinstance(item, (View, Function)) or item.key.kind is Kind.AGGREGATE) and item.mine:
                 self._weigh(item, core)
+            elif item.key.kind is Kind.CAST:
+                self._weigh_cast(item)
             elif item.key.parent and self._holder(item.key) not in self.found.ties:
                 self._mention_outside(item, core)
 
@@ -218,6 +221,15 @@ class _Selecting:
             self._leave(item.key, Tie.DEPENDS, f"it also uses {names}, which does not move")
             return
         self._take(item.key, Tie.DEPENDS)
+
+    def _weigh_cast(self, item: CatalogObject) -> None:
+        """Take a cast from or to a type that comes along: expressions use it without anything recording it."""
+        types = {key for key in self.source.needs.get(item.key, frozenset()) if key.kind in TYPES}
+        others = sorted(key for key in types if key not in self.found)
+        if others and types - set(others):
+            self._leave(item.key, Tie.DEPENDS, f"it also uses {', '.join(map(str, others))}, which does not move")
+        elif types and not others:
+            self._take(item.key, Tie.DEPENDS)
 
     def _mention_outside(self, item: CatalogObject, core: set[ObjectKey]) -> None:
         """List what hangs on a table that does not move but refers to one that does."""

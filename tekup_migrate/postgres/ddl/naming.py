@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from tekup_migrate.postgres.catalog.objects import CALLED, RELATIONS, TYPES, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.objects import RELATIONS, TYPES, WITH_ARGUMENTS, Kind, ObjectKey
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
 
@@ -35,7 +35,9 @@ class Naming:
         if key.parent:
             schema, parent = self.relation(key.schema, key.parent)
             return msgspec.structs.replace(new, schema=schema, parent=parent)
-        if key.kind in CALLED:
+        if key.kind is Kind.CAST:
+            return msgspec.structs.replace(new, name=self.printed(key.name))
+        if key.kind in WITH_ARGUMENTS:
             return msgspec.structs.replace(new, arguments=self.printed(key.arguments))
         return new
 
@@ -99,8 +101,14 @@ def renamed_part(name: str, old: str, new: str) -> str:
 
 def sql_name(key: ObjectKey) -> str:
     """Return the quoted name by which statements such as COMMENT, GRANT and DROP know an object."""
-    if not key.schema:
-        return quote_ident(key.name)
-    name = f"{quote_ident(key.schema)}.{quote_ident(key.name)}"
+    name = bare_name(key)
     arguments = key.arguments or "*" * (key.kind is Kind.AGGREGATE)
-    return f"{name}({arguments})" if key.kind in CALLED else name
+    return f"{name}({arguments})" if key.kind in WITH_ARGUMENTS else name
+
+
+def bare_name(key: ObjectKey) -> str:
+    """Return the quoted name by which an object is created, without arguments; an operator's takes no quotes."""
+    if key.kind is Kind.CAST:
+        return f"({key.name})"
+    name = key.name if key.kind is Kind.OPERATOR else quote_ident(key.name)
+    return f"{quote_ident(key.schema)}.{name}" if key.schema else name

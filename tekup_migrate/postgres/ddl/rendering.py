@@ -28,7 +28,7 @@ from tekup_migrate.postgres.catalog.objects import (
     Trigger,
     View,
 )
-from tekup_migrate.postgres.ddl.naming import Naming, sql_name
+from tekup_migrate.postgres.ddl.naming import Naming, bare_name, sql_name
 from tekup_migrate.postgres.ddl.tables import (
     column_settings,
     create_sequence,
@@ -60,7 +60,9 @@ def statements(item: CatalogObject, naming: Naming, identities: Identities) -> l
             return [] if item.identity else [create_sequence(item, naming)]
         case View():
             return _view(item, naming)
-        case EnumType() | Domain() | CompositeType() | RangeType() | Function() | Schema() | Extension():
+        case Domain():
+            return _domain(item, naming)
+        case EnumType() | CompositeType() | RangeType() | Function() | Schema() | Extension():
             return [_of_schema(item, naming)]
         case PlainObject():
             return _plain(item, naming)
@@ -69,8 +71,7 @@ def statements(item: CatalogObject, naming: Naming, identities: Identities) -> l
 
 
 def _plain(item: PlainObject, naming: Naming) -> list[str]:
-    word, key = keyword(item), naming.key(item.key)
-    name = f"{quote_ident(key.schema)}.{quote_ident(key.name)}"
+    word, name = keyword(item), bare_name(naming.key(item.key))
     create = f"CREATE {word} {name} {naming.printed(item.definition)}"
     return [create, *(f"ALTER {word} {name} {naming.printed(change)}" for change in item.changes)]
 
@@ -145,15 +146,15 @@ def _type(item: CatalogObject, naming: Naming) -> str:
                 for c in item.columns
             ]
             return f"CREATE TYPE {name} AS (\n    {(',' + chr(10) + '    ').join(parts)}\n)"
-        case Domain():
-            return _domain(item, naming, name)
         case RangeType():
             return _range(item, naming, name)
         case _:
             raise TypeError(item)
 
 
-def _domain(item: Domain, naming: Naming, name: str) -> str:
+def _domain(item: Domain, naming: Naming) -> list[str]:
+    """Return a domain with its checks; one that was never proved for what was there can only be added afterwards."""
+    name = sql_name(naming.key(item.key))
     parts = [f"CREATE DOMAIN {name} AS {naming.printed(item.base)}"]
     if item.collation:
         parts.append(f"COLLATE {item.collation}")
@@ -161,8 +162,10 @@ def _domain(item: Domain, naming: Naming, name: str) -> str:
         parts.append(f"DEFAULT {naming.printed(item.default)}")
     if item.not_null:
         parts.append("NOT NULL")
-    parts += [f"CONSTRAINT {quote_ident(c.name)} {naming.printed(c.definition)}" for c in item.checks]
-    return " ".join(parts)
+    checks = [f"CONSTRAINT {quote_ident(c.name)} {naming.printed(c.definition)}" for c in item.checks]
+    later = [check for check in checks if check.endswith(" NOT VALID")]
+    parts += [check for check in checks if check not in later]
+    return [" ".join(parts), *(f"ALTER DOMAIN {name} ADD {check}" for check in later)]
 
 
 def _range(item: RangeType, naming: Naming, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping
 
-from tekup_migrate.postgres.catalog.objects import CatalogObject, Kind, ObjectKey, Sequence
+from tekup_migrate.postgres.catalog.objects import TYPES, CatalogObject, Kind, ObjectKey, Sequence
 
 _RANK = {
     kind: rank
@@ -23,6 +23,8 @@ _RANK = {
             Kind.SEQUENCE,
             Kind.TABLE,
             Kind.FUNCTION,
+            Kind.OPERATOR,
+            Kind.CAST,
             Kind.AGGREGATE,
             Kind.CONSTRAINT,
             Kind.INDEX,
@@ -42,7 +44,11 @@ Needs = Mapping[ObjectKey, frozenset[ObjectKey]]
 
 
 def creation_needs(objects: Mapping[ObjectKey, CatalogObject], needs: Needs) -> dict[ObjectKey, frozenset[ObjectKey]]:
-    """Return what must exist before each object; a table's own sequence is created before the table."""
+    """Return what must exist before each object.
+
+    A table's own sequence is created before the table, operators that name each other in any order, and a cast before
+    whatever is made of its types: where an expression uses a cast silently, nothing records that it does.
+    """
     found = {}
     for key, item in objects.items():
         wanted = needs.get(key, frozenset())
@@ -50,8 +56,21 @@ def creation_needs(objects: Mapping[ObjectKey, CatalogObject], needs: Needs) -> 
             wanted = frozenset(need for need in wanted if need.kind is not Kind.TABLE)
         elif key.kind is Kind.TABLE:
             wanted = frozenset(need for need in wanted if not _is_identity(objects.get(need)))
+        elif key.kind is Kind.OPERATOR:
+            wanted = frozenset(need for need in wanted if need.kind is not Kind.OPERATOR)
         found[key] = frozenset(need for need in wanted if need in objects)
+    for cast in (key for key in objects if key.kind is Kind.CAST):
+        _before_users(cast, found)
     return found
+
+
+def _before_users(cast: ObjectKey, needs: dict[ObjectKey, frozenset[ObjectKey]]) -> None:
+    """Let what is made of a cast's types need the cast, unless the cast itself needs it."""
+    types = {key for key in needs[cast] if key.kind in TYPES}
+    first = closure(frozenset({cast}), needs)
+    for key, wanted in needs.items():
+        if key not in first and key.kind not in TYPES and wanted & types:
+            needs[key] = wanted | {cast}
 
 
 def closure(start: frozenset[ObjectKey], needs: Needs) -> frozenset[ObjectKey]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_OWNER = frozenset(
     {Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.TRIGGER, Kind.RULE, Kind.POLICY, Kind.PUBLICATION,
-     Kind.EXTENSION}
+     Kind.EXTENSION, Kind.CAST}
 )  # fmt: skip
 
 
@@ -168,6 +168,9 @@ class _Planning:
         )
         needs = dict(self.needs)
         for key, item in self.objects.items():
+            if key.kind is Kind.OPERATOR:
+                # The first of two that name each other reserves the other's name: both belong into one transaction.
+                needs[key] = self.needs[key] | (self.source.needs.get(key, frozenset()) & self.objects.keys())
             if isinstance(item, Function):
                 bodies = {need for need in mentioned(item, self.source) if need.kind in IN_BODIES}
                 needs[key] = self.needs[key] | (bodies & self.objects.keys())

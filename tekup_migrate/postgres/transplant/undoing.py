@@ -21,13 +21,13 @@ _WORDS = {Kind.ENUM: "TYPE", Kind.COMPOSITE: "TYPE", Kind.RANGE: "TYPE", Kind.ST
 
 def undo_statements(created: Iterable[Created]) -> tuple[str, ...]:
     """Return the DROP statements that take back what was created, last made first, never with CASCADE."""
-    entries = list(reversed(tuple(created)))
-    sequences = [entry for entry in entries if entry.key.kind is Kind.SEQUENCE]
-    others = [entry for entry in entries if entry.key.kind is not Kind.SEQUENCE]
-    # A column's own sequence goes with its table, and no sequence goes before the default that counts with it.
-    tables = [place for place, entry in enumerate(others) if entry.key.kind is Kind.TABLE]
-    after = tables[-1] + 1 if tables else len(others)
-    return tuple(_drop(entry) for entry in (*others[:after], *sequences, *others[after:]))
+    # A column's own sequence goes with its table, and no sequence goes before the default, of a column or of a
+    # function's argument, that counts with it; a sequence itself needs nothing but its schema.
+    last = {Kind.SEQUENCE: 1, Kind.SCHEMA: 2}
+    entries = list(created)
+    entries.reverse()
+    entries.sort(key=lambda entry: last.get(entry.key.kind, 0))
+    return tuple(_drop(entry) for entry in entries)
 
 
 async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[str, ...]:

@@ -270,25 +270,40 @@ async def test_a_trigger_whose_function_would_look_for_a_table_in_vain_stays_beh
     assert {"logged", "logs"} <= {entry.key.name for entry in await applied(target_database, plan)}
 
 
-async def test_an_operator_that_cannot_be_carried_over_is_told_with_what_needs_it(
+async def test_an_operator_class_which_only_a_superuser_makes_is_told_with_what_needs_it(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase, source_server: SharedServer
+) -> None:
+    await run(source_database, SOURCE)
+    superuser = await connect_as_superuser(source_server.server, source_database.database)
+    try:
+        await superuser.execute(
+            "CREATE OPERATOR CLASS public.by_length FOR TYPE text USING hash AS"
+            " OPERATOR 1 pg_catalog.=, FUNCTION 1 pg_catalog.hashtext(text)"
+        )
+    finally:
+        await superuser.close()
+    await run(source_database, "CREATE INDEX documents_length ON public.documents USING hash (body public.by_length)")
+    plan = await planned(source_database, target_database)
+    index = item(plan, "documents_length")
+    assert index.disposition is Disposition.STAYS
+    assert "it needs operator class public.by_length for access method hash" in index.reason
+    assert plan.lost == ()
+
+
+async def test_a_cast_to_a_type_that_does_not_move_stays_behind_with_a_reason(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
+    await run(source_database, SOURCE)
     await run(
         source_database,
-        SOURCE
-        + """
-        CREATE FUNCTION public.like_it(text, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 ILIKE $2';
-        CREATE OPERATOR public.~~~~ (FUNCTION = public.like_it, LEFTARG = text, RIGHTARG = text);
-        CREATE VIEW public.liked AS SELECT id FROM public.documents WHERE body OPERATOR(public.~~~~) 'x%';
-        """,
+        "CREATE TYPE public.other AS ENUM ('github'); CREATE CAST (public.other AS text) WITH INOUT AS IMPLICIT;"
+        " CREATE CAST (public.source_type AS public.other) WITH INOUT",
     )
     plan = await planned(source_database, target_database)
-    liked = item(plan, "liked")
-    assert liked.disposition is Disposition.STAYS
-    assert "it needs operator ~~~~(text,text)" in liked.reason.replace("public.", "")
-    assert plan.lost == ()
-    await run(source_database, "ALTER TABLE public.documents ADD CONSTRAINT c CHECK (body OPERATOR(public.~~~~) '%')")
-    assert item(await planned(source_database, target_database), "c").disposition is Disposition.STAYS
+    cast = item(plan, "public.source_type AS public.other")
+    assert cast.disposition is Disposition.STAYS
+    assert cast.reason == "it also uses enum type public.other, which does not move"
+    assert not [each for each in plan.items if each.key.name == "public.other AS text"]
 
 
 async def test_a_table_that_cannot_be_made_without_what_stays_behind_is_told(

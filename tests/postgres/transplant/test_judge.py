@@ -21,6 +21,7 @@ from tekup_migrate.postgres.transplant.applying import created
 from tests.postgres.transplant.cases import CASES, Case
 from tests.postgres.transplant.judge import comparable, connected, dump
 from tests.postgres.transplant.nasty_cases import NASTY_CASES
+from tests.postgres.transplant.stranger_cases import STRANGER_CASES
 from tests.servers import SharedServer
 
 
@@ -31,7 +32,7 @@ def moves_of(case: Case) -> list[TableMove]:
     ]
 
 
-@pytest.mark.parametrize("case", [*CASES, *NASTY_CASES], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *NASTY_CASES, *STRANGER_CASES], ids=lambda case: case.name)
 async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_after_undo(
     case: Case, source_server: SharedServer, target_server: SharedServer
 ) -> None:
