@@ -14,10 +14,13 @@ from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.restoration import restoring_step
 from tekup_migrate.steps import Option, Question, Step
 
-NOTHING, ALL, ONE = "", "all", "one"
+NOTHING, ALL, ONE, MORE = "", "all", "one", "more"
+
+_TABLES_A_PAGE = 7
+"""Nine options have a key of their own; two of them are for none, and for the tables after these."""
 
 _MOST = 8
-"""A dialog has nine keys, and one of them is for changing nothing."""
+"""A dialog has few keys, and one of them is for changing nothing."""
 
 _LONGEST_NAME = 63
 """Bytes of a name in Postgres."""
@@ -37,7 +40,9 @@ async def chosen_restore(
     what = await choose(what_of_it(backup, project.title))
     if what == ALL:
         return restoring_step(plan, backup.folder, role=project.role, phase=phase)
-    place = await choose(which_table(backup)) if what == ONE else NOTHING
+    place, first = NOTHING, 0
+    while what == ONE and (place := await choose(which_table(backup, first))) == MORE:
+        first += _TABLES_A_PAGE
     if place == NOTHING:
         return None
     content = backup.manifest.tables[int(place) - 1]
@@ -81,16 +86,21 @@ def what_of_it(backup: FinishedBackup, title: str) -> Question:
     )
 
 
-def which_table(backup: FinishedBackup) -> Question:
-    """Return the question which table to restore; an option's id is its place in the manifest, from 1."""
+def which_table(backup: FinishedBackup, first: int) -> Question:
+    """Return the question which table to restore, from the one at ``first``; an option's id is its number, from 1."""
     tables = backup.manifest.tables
+    page = tables[first : first + _TABLES_A_PAGE]
+    options = [Option(NOTHING, "None: nothing is changed")]
+    options += [
+        Option(str(n), f"{table.label}, {counted(table.rows, 'row')}") for n, table in enumerate(page, first + 1)
+    ]
+    left = len(tables) - first - len(page)
+    if left > 0:
+        options.append(Option(MORE, f"Another one of {left} more …"))
     return Question(
         title="Which table?",
-        text=f"It is restored as <name>{suffix(backup)}, with row-level security on. Tab reaches what has no number.",
-        options=(
-            Option(NOTHING, "None", "Nothing is changed."),
-            *(Option(str(n), table.label, counted(table.rows, "row")) for n, table in enumerate(tables, 1)),
-        ),
+        text=f"It is restored as <name>{suffix(backup)}, with row-level security on.",
+        options=tuple(options),
         safe=NOTHING,
     )
 

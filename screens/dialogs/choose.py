@@ -15,6 +15,9 @@ from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
 from tekup_migrate.steps import Question
 
+_TENTH = 10
+"""The option that 0 chooses; those after it have no key of their own."""
+
 
 class ChooseDialog(Dialog[str]):
     """Returns the id of the chosen option, or an empty text when the operator chose none."""
@@ -24,7 +27,8 @@ class ChooseDialog(Dialog[str]):
     def __init__(self, question: Question) -> None:
         super().__init__(title=one_line(question.title), note="your decision")
         self._question = question
-        numbered = [(str(n), one_line(option.label)) for n, option in enumerate(question.options, 1)]
+        options = enumerate(question.options, 1)
+        numbered = [(_key_of(number), one_line(option.label)) for number, option in options if _key_of(number)]
         self.keys = (*numbered, ("Esc", "Decides nothing now: the run pauses here."))
 
     def withdrawn(self) -> str:
@@ -38,7 +42,7 @@ class ChooseDialog(Dialog[str]):
     def compose_below(self) -> ComposeResult:
         """Lay out an option on each line, its consequence under it."""
         for number, option in enumerate(self._question.options, 1):
-            yield Choice(f"option-{number}", str(number), one_line(option.label))
+            yield Choice(f"option-{number}", _key_of(number), one_line(option.label))
             if option.consequence:
                 consequence = Content.styled(plain(option.consequence), "dim")
                 yield Static(consequence, classes="consequence")
@@ -50,7 +54,7 @@ class ChooseDialog(Dialog[str]):
     def on_key(self, event: events.Key) -> None:
         """Take the number of an option."""
         if event.character and event.character.isdecimal():
-            self._choose(int(event.character))
+            self._choose(int(event.character) or _TENTH)
 
     def take(self, name: str) -> None:
         """Take a choice that was clicked, or that Enter was pressed on."""
@@ -62,3 +66,8 @@ class ChooseDialog(Dialog[str]):
     def _choose(self, number: int) -> None:
         if 1 <= number <= len(self._question.options):
             self.dismiss(self._question.options[number - 1].id)
+
+
+def _key_of(number: int) -> str:
+    """Return the key that chooses an option: 1 to 9, and 0 for the tenth; Tab and the mouse reach what has none."""
+    return str(number % _TENTH) if number <= _TENTH else ""

@@ -145,8 +145,8 @@ class Drill(Step):
             undo="Nothing to take back: the server it is restored into is gone afterwards.",
             actions=(
                 *(self._how_long(context, folder) if folder else ()),
-                Remark("pg_restore into an empty server on this machine, which is gone afterwards"),
-                Remark("the digest of every table against what the project held in the backup's snapshot"),
+                Remark("pg_restore fills an empty server on this machine, which is gone afterwards."),
+                Remark("The digest of every table is compared with what the project held in the backup's snapshot."),
             ),
         )
 

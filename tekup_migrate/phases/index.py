@@ -272,7 +272,7 @@ class BuildIndex(Step):
         return Preview(
             title="Drop the vector index",
             target=where,
-            verb="Drop the index",
+            verb="Drop the index" if drops else "Take it back",
             undo="Run the step again: it is built anew.",
             cover=cover_of(context, target),
             actions=tuple(Sql(sql, where) for sql in drops) or (Remark("No index was built: nothing is run."),),

@@ -73,11 +73,11 @@ class RestoreBackup(Step):
             cover=cover_of(context, self.project),
             actions=(
                 *_origin(manifest, url_of(context, self.project).host),
-                *((Remark("\n".join(map(str, staying))),) if staying else ()),
                 *opening_remarks(manifest),
                 Remark("First the present state is backed up, so that what is lost here can still be found."),
                 Command(("pg_restore", "--clean", "--if-exists", str(self.folder)), "one transaction, through psql"),
                 Remark("At the end every table is compared with the backup by digest."),
+                *((Remark("\n".join(map(str, staying))),) if staying else ()),
             ),
             destroys=tuple(str(change) for change in losing),
             typed_name=context.project(self.project).title if losing else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,16 +14,20 @@ from screens.app import WizardApp
 from screens.dialogs.choose import ChooseDialog
 from screens.dialogs.confirm import ConfirmDialog
 from screens.hub import HubScreen
+from screens.recovery import chosen_restore
+from tekup_migrate.backup.catalogue import finished_backups
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.events import Listener
+from tekup_migrate.phases.restoring import RestoreTable
 from tekup_migrate.plan import read_plan
+from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.report.document import to_markdown
 from tekup_migrate.secret_source import PASSWORD, SecretSource
 from tekup_migrate.sitting import Sitting, Surroundings, open_sitting
-from tekup_migrate.steps import Operator
+from tekup_migrate.steps import Operator, Question
 from tests.backup.conftest import Ledger
 from tests.backup.test_drill import backed_up
 from tests.screens.scenery import heard, shown, until
@@ -83,3 +88,24 @@ async def test_the_wizard_restores_a_backup_after_showing_what_is_lost(ledger: L
     connection = await ledger.database.connect()
     assert await connection.fetchval("SELECT count(DISTINCT title) FROM public.accounts") == 20
     await connection.close()
+
+
+async def test_one_table_of_many_is_found_page_by_page_and_gets_a_name_that_fits(ledger: Ledger, root: Path) -> None:
+    names = [f"notes_{n:02}" for n in range(17)] + ["å" * 30]
+    await ledger.execute("".join(f'CREATE TABLE public."{name}" (id int);' for name in names))
+    plan = read_plan(LIBRARY)
+    folder = await backed_up(ledger, root, ref=plan.projects["old"].ref)
+    answers = [str(folder), "one", "more", "more"]
+
+    async def choose(question: Question) -> str:
+        """Page to the last table, as whoever reads the labels does."""
+        assert len(question.options) <= 9
+        if answers:
+            return answers.pop(0)
+        return next(option.id for option in question.options if "ååå" in option.label)
+
+    step = await chosen_restore(finished_backups(root), plan, choose, phase="setup")
+    assert isinstance(step, RestoreTable)
+    assert step.table == Relation("public", "å" * 30)
+    assert re.search(r"å_of_\d{8}$", step.new_name)
+    assert len(step.new_name.encode()) <= 63

@@ -13,6 +13,7 @@ from screens.dialogs.attest import AttestDialog
 from screens.dialogs.choose import ChooseDialog
 from screens.dialogs.line import LineDialog
 from screens.dialogs.reason import ReasonDialog
+from tekup_migrate.steps import Option, Question
 from tests.screens.scenery import AttestStep, ChoiceStep, LineStep, Scenery, SecretStep, heard, shown, started, until
 
 SIZES = ((120, 40), (80, 24))
@@ -63,6 +64,21 @@ async def test_a_choice_shows_every_consequence_and_is_taken_by_number(tmp_path:
         await pilot.press("9", "0")
         await pilot.press("1")
         await until(pilot, lambda: step.answer == "source")
+
+
+async def test_the_tenth_option_is_taken_by_0_and_those_after_it_by_tab_or_mouse_only(tmp_path: Path) -> None:
+    app = Scenery(tmp_path, []).app()
+    taken: list[str | None] = []
+    options = tuple(Option(f"id {n}", f"option {n}") for n in range(1, 12))
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(ChooseDialog(Question(title="Which?", text="", options=options, safe="id 1")), taken.append)
+        await until(pilot, lambda: isinstance(app.screen, ChooseDialog))
+        await heard(pilot)
+        text = shown(pilot)
+        assert "0  option 10" in text
+        assert "[ option 11 ]" in text
+        await pilot.press("0")
+        await until(pilot, lambda: taken == ["id 10"])
 
 
 async def test_a_choice_put_off_pauses_the_run(tmp_path: Path) -> None:
