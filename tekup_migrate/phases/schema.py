@@ -41,6 +41,9 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
         return await plan_transplant(source, target, moves, read_resolutions(context, app))
 
 
+_LOOK_FOR_IT = "If it was renamed by hand, it stays under its new name."
+
+
 class Compare(Observation):
     """Compares both catalogs around the moved tables, and asks where a name is taken."""
 
@@ -186,13 +189,14 @@ class _SchemaStep(Step):
 
     async def preview_revert(self, context: Context) -> Preview:
         """Show every statement, and how many rows go with each table."""
-        from tekup_migrate.postgres.transplant import undo_plan
+        from tekup_migrate.postgres.transplant import gone_by_hand, undo_plan
 
         refuse_live(context, self.app)
         target = context.plan.project_id("target")
         where, made = label_of(context, target), self._created(context)
         async with connected(context, target) as connection:
             drops = await undo_plan(connection, made)
+            gone = await gone_by_hand(connection, made)
             rows = await _rows_in(connection, made)
         held = tuple(f"{name} with {count:,} rows" for name, count in rows.items() if count)
         return Preview(
@@ -201,7 +205,11 @@ class _SchemaStep(Step):
             verb=f"Drop {len(drops)} objects",
             undo="Run the step again: they are created anew from the source.",
             cover=cover_of(context, target),
-            actions=tuple(Sql(sql, where) for sql in drops) or (Remark("Nothing of it is there: nothing is run."),),
+            actions=(
+                *(Remark(f"{entry.key} is not there any more. {_LOOK_FOR_IT}", warning=True) for entry in gone),
+                *(Sql(sql, where) for sql in drops),
+                *(() if drops else (Remark("Nothing of it is there: nothing is run."),)),
+            ),
             destroys=(*held, *(sql.removeprefix("DROP ") for sql in drops)),
             typed_name=context.plan.target.title if held else "",
         )

@@ -47,6 +47,7 @@ async def test_the_whole_run_taken_back_leaves_every_database_repository_and_env
         cover = previews[step].cover
         assert cover is not None, step
         assert "renos-backup" in cover.folder
+    assert "not there any more" not in str(tekup.operator.previews)
     assert "Its commits stay in the local repository" in str(previews["cleanup.push.vault"].actions)
 
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected
-from tekup_migrate.steps import Answer, FileChange, Reply
+from tekup_migrate.steps import Answer, FileChange, Remark, Reply
 from tekup_migrate.walk import Ending
 from tests.rollback.conftest import Stage
 from tests.rollback.pictures import differences, picture
@@ -99,6 +99,23 @@ async def test_a_created_table_changed_by_hand_is_named(stage: Stage) -> None:
     await refused(stage, "desk.create", "branch_loans", "changed")
     await execute(stage, "main", "ALTER TABLE public.branch_loans DROP COLUMN by_hand")
     await taken_back(stage)
+
+
+async def test_a_created_table_renamed_by_hand_is_said_to_be_gone_and_stays(stage: Stage) -> None:
+    await stage.forward("desk.create")
+    await execute(stage, "main", "ALTER TABLE public.branch_loans RENAME TO mine")
+    await execute(stage, "main", "ALTER SEQUENCE IF EXISTS public.branch_loans_id_seq RENAME TO mine_id_seq")
+    stage.operator.replies = [Reply(Answer.DECLINE)]
+    assert (await stage.back("desk.create")).ending is Ending.DECLINED
+    step, preview = stage.operator.previews[-1]
+    assert step == "desk.create"
+    gone = [action.text for action in preview.actions if isinstance(action, Remark) and action.warning]
+    assert any("branch_loans is not there any more" in text for text in gone), gone
+    await execute(stage, "main", "ALTER TABLE public.mine RENAME TO branch_loans")
+    await execute(stage, "main", "ALTER SEQUENCE IF EXISTS public.mine_id_seq RENAME TO branch_loans_id_seq")
+    await taken_back(stage)
+    again = [action.text for action in stage.operator.previews[-1][1].actions if isinstance(action, Remark)]
+    assert not any("not there any more" in text for text in again)
 
 
 async def test_what_came_to_depend_on_a_created_table_is_named(stage: Stage) -> None:

@@ -64,7 +64,7 @@ def test_without_a_run_it_says_so(world: OwnWorld) -> None:
     assert "no run to take back" in ended.stderr
 
 
-def test_killed_in_the_middle_it_goes_on_where_it_was(world: OwnWorld) -> None:
+def test_a_second_one_is_refused_and_the_first_killed_in_the_middle_goes_on_where_it_was(world: OwnWorld) -> None:
     # Nobody attests here, so the run is skipped over its manual steps and still does all that can be undone.
     world.run(TEKUP_MIGRATE_SEAL_KEY=SEAL[SEAL_VARIABLE])
     process = start(world, "--unattended")
@@ -72,6 +72,10 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(world: OwnWorld) -> None:
     for line in process.stdout:
         if line.startswith("reverted") and "desk.env" in line:
             break
+    process.send_signal(signal.SIGSTOP)
+    second = rollback(world, "--unattended")
+    assert second.returncode == 2
+    assert str(process.pid) in second.stderr
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     first = reverted(world)

@@ -64,6 +64,15 @@ async def undo_plan(connection: asyncpg.Connection, created: Sequence[Created]) 
     return undo_statements(present)
 
 
+async def gone_by_hand(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[Created, ...]:
+    """Return what of the created things is not there under its name any more; what went with a table is not named."""
+    left = await still_there(connection, created)
+    # An index whose building was cut off has no digest, and may never have been there.
+    gone = [entry for entry in created if entry.digest and entry not in left]
+    tables = {(entry.key.schema, entry.key.name) for entry in gone if entry.key.kind is Kind.TABLE}
+    return tuple(entry for entry in gone if (entry.key.schema, entry.key.parent) not in tables)
+
+
 async def still_there(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[Created, ...]:
     """Return what of the created things exists, changed or not."""
     async with connection.transaction():
