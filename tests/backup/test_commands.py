@@ -46,6 +46,28 @@ class Desk:
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 
+    async def killed_in_the_middle(self, *arguments: object) -> None:
+        """Kill a command while the server keeps it waiting for a lock, then let the lock go."""
+        holder = await self.ledger.database.connect()
+        await holder.execute("BEGIN; LOCK TABLE public.accounts IN ACCESS SHARE MODE")
+        passwords = {f"TEKUP_MIGRATE_{name}_PASSWORD": self.ledger.password.reveal() for name in ("OLD", "MAIN")}
+        line = command("--plan", self.folder / "library.toml", "--state", self.folder / "state", *arguments)
+        nowhere = subprocess.DEVNULL
+        with subprocess.Popen(
+            line, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, env=environment(passwords)
+        ) as process:
+            assert process.stdin is not None
+            process.stdin.write(IN_MEMORY.encode())
+            process.stdin.flush()
+            async with asyncio.timeout(60):
+                while not await self.value("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.05)
+            process.kill()
+        await holder.close()
+        async with asyncio.timeout(20):
+            while await self.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tekup-migrate'"):
+                await asyncio.sleep(0.05)
+
     async def value(self, sql: str) -> object:
         """Return one value from the live source."""
         connection = await self.ledger.database.connect()
@@ -93,6 +115,20 @@ async def test_a_restore_shows_what_is_lost_asks_for_the_name_and_keeps_the_pres
     assert "Old branch library" in listed.out
     assert "every file is as it was written" in listed.out
     assert desk.ledger.password.reveal() not in done.out + declined.out + done.err
+
+
+async def test_a_restore_that_was_killed_in_the_middle_changed_nothing_and_is_made_again(
+    desk: Desk, root: Path
+) -> None:
+    folder = await backed_up(desk.ledger, root, ref=OLD_REF)
+    await desk.ledger.execute('DELETE FROM public."Entries; odd" WHERE id > 50; CREATE TABLE public.mine (id int)')
+    again = ("restore", folder, "--to", "source", "--unattended")
+    await desk.killed_in_the_middle(*again)
+    assert await desk.value('SELECT count(*) FROM public."Entries; odd"') == 50
+    done = await desk.run(*again)
+    assert done.code == 0, done.out + done.err
+    assert await desk.value('SELECT count(*) FROM public."Entries; odd"') == 200
+    assert await desk.value("SELECT to_regclass('public.mine') IS NOT NULL")
 
 
 async def test_a_backup_of_another_project_is_refused_and_a_damaged_one_is_named(desk: Desk, root: Path) -> None:

@@ -152,6 +152,35 @@ async def test_a_row_that_the_archive_lost_is_found(
     assert result.verdict is Verdict.DIFFERS
 
 
+async def test_a_foreign_key_that_the_rows_break_is_named_because_no_restore_could_make_it(
+    ledger: Ledger, root: Path, target_server: SharedServer, events: Events
+) -> None:
+    await ledger.execute("""
+        SET session_replication_role = replica;
+        INSERT INTO public."Entries; odd" (account, kind, amount) VALUES (gen_random_uuid(), 'debit', 1);
+    """)
+    folder = await backed_up(ledger, root)
+    result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
+    assert all(table.equal for table in result.tables)
+    [left] = result.left_out
+    assert left.entry.startswith("FK CONSTRAINT Entries; odd")
+    assert not left.outside
+    assert result.verdict is Verdict.DIFFERS
+
+
+async def test_tables_whose_names_begin_alike_are_not_taken_for_each_other(
+    ledger: Ledger, root: Path, target_server: SharedServer, events: Events
+) -> None:
+    await ledger.execute("""
+        CREATE TABLE public.a AS SELECT 1 AS id; ALTER TABLE public.a ADD PRIMARY KEY (id);
+        CREATE TABLE public."a b" AS SELECT 2 AS id; ALTER TABLE public."a b" ADD PRIMARY KEY (id);
+    """)
+    folder = await backed_up(ledger, root)
+    result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
+    assert result.verdict is Verdict.PASSED
+    assert result.left_out == ()
+
+
 async def test_a_pause_ends_the_drill_and_drops_its_database(
     ledger: Ledger, root: Path, target_server: SharedServer, no_child_left: Callable[[], list[str]]
 ) -> None:
