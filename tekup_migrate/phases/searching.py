@@ -99,7 +99,7 @@ class _Measuring:
 
         name, metric = column_name(new.column), new.metric
         stages = 3 + len(searches)
-        self._tell(name, 0, stages)
+        self._tell(0, stages)
         here, there = await asyncio.gather(
             truth_of(self.source, old, metric=metric), truth_of(self.target, new.column, metric=metric)
         )
@@ -107,7 +107,7 @@ class _Measuring:
             self.lines.append(f"{name}: could not be measured")
             self.good = self.good and here is there
             return
-        self._tell(name, 1, stages)
+        self._tell(1, stages)
         # Without settings, as the app's own sessions search.
         before, after = await asyncio.gather(
             measure(self.source, old, here, metric=metric),
@@ -115,12 +115,12 @@ class _Measuring:
         )
         self._compare(name, before, after)
         await self._with_settings(name, new, there)
-        self._tell(name, 2, stages)
+        self._tell(2, stages)
         await self._written_plan(name, new, lists)
         for number, (ours, theirs) in enumerate(searches, 3):
-            self._tell(name, number, stages)
+            self._tell(number, stages)
             await self._through_function((ours, theirs), (old, new.column), (here, there))
-        self._tell(name, stages, stages)
+        self._tell(stages, stages)
 
     async def _with_settings(self, name: str, new: Recommendation, truth: Truth) -> None:
         """Say what the app would find if its sessions set what suits the index; it is the app's to set."""
@@ -191,8 +191,8 @@ class _Measuring:
         ]
         self.good = self.good and after.recall >= before.recall - SLACK
 
-    def _tell(self, name: str, done: int, stages: int) -> None:
-        self.context.listen(Progress(label=f"searches of {name}", done=done, total=stages, unit="measurements"))
+    def _tell(self, done: int, stages: int) -> None:
+        self.context.listen(Progress(label="searches", done=done, total=stages, unit="measurements"))
 
 
 USUAL_LISTS = 100

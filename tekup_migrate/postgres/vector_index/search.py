@@ -25,7 +25,7 @@ from tekup_migrate.postgres.vector_index.truth import (
 if TYPE_CHECKING:
     import asyncpg
 
-FUNCTION_SECONDS = 60.0
+FUNCTION_SECONDS = 90.0
 _FEWEST = 10
 """Searches that are made whatever they take."""
 

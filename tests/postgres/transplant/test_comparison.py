@@ -109,6 +109,11 @@ async def test_functions_are_found_by_their_bodies_and_their_bodies_follow_the_r
             "documents_source",
             "CREATE TABLE public.other (id int); CREATE INDEX app_documents_source ON public.other (id)",
         ),
+        (
+            "documents_source",
+            "CREATE TABLE public.app_documents (source text);"
+            " CREATE INDEX app_documents_source ON public.app_documents USING hash (source)",
+        ),
         ("documents_pkey", "CREATE TABLE public.other (id int CONSTRAINT app_documents_pkey PRIMARY KEY)"),
         ("documents", "CREATE TYPE public.app_documents AS ENUM ('x')"),
         ("documents", "CREATE VIEW public.app_documents AS SELECT 1 AS id"),
