@@ -115,6 +115,20 @@ _PUBLICATIONS = f"""
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
 """
 
+_WIDE = f"""
+    SELECT {key("'publication'", "n.nspname", "p.pubname", parent="c.relname")} AS key,
+           0::int8 AS oid, {owner("p.pubowner")}, '[]'::json AS columns, NULL AS where
+    FROM pg_publication AS p
+    {{joined}}
+    JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+    WHERE {USER_SCHEMAS}
+"""
+_PUBLISHED_WITH_ALL = _WIDE.replace("{joined}", "JOIN pg_namespace AS n ON p.puballtables")
+_PUBLISHED_WITH_SCHEMA = _WIDE.replace(
+    "{joined}",
+    "JOIN pg_publication_namespace AS s ON s.pnpubid = p.oid JOIN pg_namespace AS n ON n.oid = s.pnnspid",
+)
+
 
 async def read_constraints(connection: asyncpg.Connection) -> list[Constraint]:
     """Return every table constraint but NOT NULL, which is a column's."""
@@ -147,6 +161,9 @@ async def read_statistics(connection: asyncpg.Connection) -> list[StatisticsObje
 
 
 async def read_publications(connection: asyncpg.Connection) -> list[PublicationTable]:
-    """Return every table's membership in a publication."""
-    part = _PUBLISHED_PART if connection.get_server_version().major >= 15 else _PUBLISHED_WHOLE
-    return await read(connection, _PUBLICATIONS.replace("{part}", part), PublicationTable)
+    """Return every table's membership in a publication, by its own name, with its schema, or with all tables."""
+    new = connection.get_server_version().major >= 15
+    named = _PUBLICATIONS.replace("{part}", _PUBLISHED_PART if new else _PUBLISHED_WHOLE)
+    wide = [_PUBLISHED_WITH_ALL, _PUBLISHED_WITH_SCHEMA] if new else [_PUBLISHED_WITH_ALL]
+    found = [await read(connection, query, PublicationTable) for query in (*wide, named)]
+    return [item for each in found for item in each]

@@ -353,7 +353,7 @@ class StatisticsObject(CatalogObject):
 
 @dataclass(frozen=True, kw_only=True)
 class PublicationTable(CatalogObject):
-    """A table's membership in a publication."""
+    """A table's membership in a publication; ``oid`` is 0 where that has all tables, or all of the schema."""
 
     columns: tuple[str, ...]
     where: str | None

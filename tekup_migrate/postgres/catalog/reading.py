@@ -44,6 +44,7 @@ class Catalog:
         user: the connected role.
         version: ``server_version_num``.
         publications: names of publications, and whether each takes all tables.
+        own_publications: those that the connected role may change.
     """
 
     objects: Mapping[ObjectKey, CatalogObject]
@@ -55,6 +56,7 @@ class Catalog:
     user: str
     version: int
     publications: Mapping[str, bool]
+    own_publications: frozenset[str]
 
     def of(self, kind: type[O]) -> Iterable[O]:
         """Return the objects of one class."""
@@ -126,6 +128,10 @@ class Catalog:
         return self.of(Table)
 
 
+_PUBLICATIONS = """
+    SELECT pubname::text AS name, puballtables, pg_has_role(pubowner, 'MEMBER') AS mine FROM pg_publication
+"""
+
 _READERS = (
     definitions.read_schemas,
     definitions.read_extensions,
@@ -175,7 +181,7 @@ async def _read(connection: asyncpg.Connection) -> Catalog:
         " ARRAY(SELECT rolname::text FROM pg_roles) AS roles,"
         " ARRAY(SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')) AS memberships"
     )
-    publications = await connection.fetch("SELECT pubname::text AS name, puballtables FROM pg_publication")
+    publications = await connection.fetch(_PUBLICATIONS)
     assert row is not None
     return Catalog(
         objects=objects,
@@ -187,4 +193,5 @@ async def _read(connection: asyncpg.Connection) -> Catalog:
         user=row["user"],
         version=row["version"],
         publications={entry["name"]: entry["puballtables"] for entry in publications},
+        own_publications=frozenset(entry["name"] for entry in publications if entry["mine"]),
     )

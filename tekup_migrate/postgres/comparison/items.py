@@ -105,10 +105,12 @@ class Comparison(Struct, frozen=True):
     Attributes:
         items: every object that hangs on the moved tables, each with what becomes of it.
         naming: the names in the target.
+        lacks: functions that move and use what will not be there.
     """
 
     items: tuple[Item, ...]
     naming: Naming
+    lacks: tuple[str, ...] = ()
 
     @property
     def conflicts(self) -> tuple[Item, ...]:
@@ -132,7 +134,7 @@ def compare(source: Catalog, target: Catalog, moves: Iterable[TableMove], resolu
     comparing = _Comparing(source, target, selection, names, resolutions)
     items = [comparing.item(source.objects[key]) for key in selection.ties if key in source.objects]
     items += [_default_privileges(source)] if source.default_privileges else []
-    return Comparison(tuple(item for item in items if item is not None), names)
+    return Comparison(tuple(item for item in items if item is not None), names, tuple(selection.lacks.values()))
 
 
 def identities(catalog: Catalog) -> Identities:
@@ -273,7 +275,7 @@ class _Comparing:
             return Disposition.STAYS, stays, ""
         there = self._taken(found)
         if there is None:
-            return Disposition.MOVES, self._about_roles(found), ""
+            return Disposition.MOVES, self.selection.lacks.get(found.key, "") or self._about_roles(found), ""
         rebuilt = self._rebuilt(found, there)
         if there is found or rebuilt:
             return Disposition.EQUAL, "vector indexes are chosen anew for the target" if rebuilt else "", ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 
+from msgspec import structs
+
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.catalog.objects import (
     RELATIONS,
@@ -31,6 +33,9 @@ IN_BODIES = WITH_ARGUMENTS | {Kind.CONFIGURATION}
 """What a body needs to run, besides the tables in it."""
 
 
+_READ = frozenset({Kind.TABLE, Kind.PARTITIONED_TABLE, Kind.FOREIGN_TABLE, Kind.VIEW, Kind.MATERIALIZED_VIEW})
+
+
 class Tie(Enum):
     """How an object is tied to the moved tables."""
 
@@ -42,10 +47,11 @@ class Tie(Enum):
 
 @dataclass
 class Selection:
-    """What was found: how each object is tied to the moved tables, and why some of it stays behind."""
+    """What was found: how each object is tied to the moved tables, why some stays, and what a moved function lacks."""
 
     ties: dict[ObjectKey, Tie] = field(default_factory=dict)
     stays: dict[ObjectKey, str] = field(default_factory=dict)
+    lacks: dict[ObjectKey, str] = field(default_factory=dict)
 
     def __contains__(self, key: ObjectKey) -> bool:
         return key in self.ties and key not in self.stays
@@ -67,6 +73,7 @@ class _Selecting:
         self.source = source
         self.target = target
         self.resolutions = resolutions
+        self.moves = moves
         self.tables = tuple(movable_table(source, move) for move in moves)
         self.found = Selection()
 
@@ -80,6 +87,10 @@ class _Selecting:
             self._add_owned()
             self._add_needed()
             self._add_dependents()
+        for key in self.found.ties:
+            lost = self._lost_table(key, inside=False) if key.kind is Kind.FUNCTION and key in self.found else ""
+            if lost:
+                self.found.lacks[key] = lost
         return self.found
 
     def _take(self, key: ObjectKey, tie: Tie) -> None:
@@ -128,7 +139,18 @@ class _Selecting:
             if all_tables:
                 self._leave(part.key, Tie.OWNED, "the target's publication has all tables already")
                 return
+            if part.key.name not in self.target.own_publications and not self._published(part.key):
+                self._leave(part.key, Tie.OWNED, "the target's publication of that name is another role's")
+                return
         self._take(part.key, Tie.OWNED)
+
+    def _published(self, key: ObjectKey) -> bool:
+        """Whether the target's publication has the table already, by whatever name it gets."""
+        move = next((m for m in self.moves if (m.source.schema, m.source.name) == (key.schema, key.parent)), None)
+        if move is None:
+            return key in self.target.objects
+        there = structs.replace(key, schema=move.target.schema, parent=move.target.name)
+        return there in self.target.objects
 
     def _add_needed(self) -> None:
         for item in self._selected():
@@ -163,15 +185,25 @@ class _Selecting:
         if need.kind is Kind.OTHER:
             return f"it needs {need.name}, which cannot be carried over"
         if isinstance(item, Trigger) and need.kind is Kind.FUNCTION:
-            return self._lost_table(need)
+            return self._lost_table(need, inside=True)
         return self._absent(need)
 
-    def _lost_table(self, function: ObjectKey) -> str:
-        """Say which table a trigger's function would look for in vain, whenever a row is written."""
-        used = sorted(key for key in self.bodies.get(function, frozenset()) if key.kind is Kind.TABLE)
-        for table in used:
-            if table not in self.found.ties and self.target.taken(table) is None:
-                return f"{function} uses {table.schema}.{table.name}, which does not move and is not in the target"
+    def _lost_table(self, function: ObjectKey, *, inside: bool) -> str:
+        """Say which table or view a function would look for in vain whenever it runs.
+
+        Args:
+            function: the function.
+            inside: look into the functions that it calls as well.
+        """
+        waiting, seen = [function], {function}
+        while waiting:
+            caller = waiting.pop()
+            for key in sorted(self.bodies.get(caller, frozenset())):
+                if key.kind in _READ and key not in self.found and self.target.taken(key) is None:
+                    return f"{caller} uses {key.schema}.{key.name}, which does not move and is not in the target"
+                if inside and key.kind is Kind.FUNCTION and key not in seen:
+                    seen.add(key)
+                    waiting.append(key)
         return ""
 
     def _absent(self, need: ObjectKey) -> str:

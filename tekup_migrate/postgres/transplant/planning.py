@@ -154,7 +154,7 @@ class _Planning:
             before=tuple(before),
             after=tuple(after),
             vector_indexes=tuple(vectors),
-            remarks=remarks,
+            remarks=(*remarks, *self.comparison.lacks),
         )
 
     def _early(self) -> frozenset[ObjectKey]:

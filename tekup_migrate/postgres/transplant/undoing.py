@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import WorldChangedError
-from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Index, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.objects import (
+    RELATIONS,
+    CatalogObject,
+    Function,
+    Index,
+    Kind,
+    ObjectKey,
+    PublicationTable,
+)
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.mentions import mentioned
 from tekup_migrate.postgres.ddl.naming import sql_name
@@ -107,9 +115,14 @@ def _strangers(catalog: Catalog, key: ObjectKey, ours: set[ObjectKey]) -> list[s
     found = []
     for part in catalog.attached(key.schema, key.name):
         index_of_ours = isinstance(part, Index) and part.constraint
-        if part.key not in ours and not index_of_ours:
+        if part.key not in ours and not index_of_ours and not _wide(part):
             found.append(f"{part.key} hangs on {key} and was not created by this run")
     return found
+
+
+def _wide(part: CatalogObject) -> bool:
+    """Whether it is the membership in a publication that has any table, of a schema or of all: it means no table."""
+    return isinstance(part, PublicationTable) and not part.oid
 
 
 def _drop(entry: Created) -> str:

@@ -31,7 +31,7 @@ STRANGER_CASES = [
         CREATE TABLE public.notes (id int PRIMARY KEY, a text, CONSTRAINT c CHECK (a OPERATOR(public.====) a),
             big text GENERATED ALWAYS AS (OPERATOR(public.@#@) a) STORED);
         ALTER TABLE public.notes ENABLE ROW LEVEL SECURITY;
-        CREATE POLICY p ON public.notes USING (a OPERATOR(public.!==!) 'secret');
+        CREATE POLICY p ON public.notes USING (NOT a OPERATOR(public.====) 'secret');
         CREATE INDEX notes_alike ON public.notes ((a OPERATOR(public.====) 'x')) WHERE a OPERATOR(public.====) 'y';
         CREATE FUNCTION public.near(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT abs($1 - $2) < 3';
         CREATE OPERATOR public.~=~ (FUNCTION = public.near, LEFTARG = int, RIGHTARG = int);

@@ -73,6 +73,15 @@ async def run(database: SupabaseDatabase, sql: str) -> None:
         await connection.execute(sql)
 
 
+async def as_superuser(*statements: tuple[SharedServer, SupabaseDatabase, str]) -> None:
+    for server, database, sql in statements:
+        superuser = await connect_as_superuser(server.server, database.database)
+        try:
+            await superuser.execute(sql)
+        finally:
+            await superuser.close()
+
+
 def item(plan: TransplantPlan, name: str) -> Item:
     return next(each for each in plan.items if each.key.name == name)
 
@@ -275,18 +284,65 @@ async def test_a_trigger_whose_function_would_look_for_a_table_in_vain_stays_beh
     assert {"logged", "logs"} <= {entry.key.name for entry in await applied(target_database, plan)}
 
 
+async def test_a_function_that_would_look_for_a_table_in_vain_is_told_wherever_it_is_used(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(
+        source_database,
+        SOURCE
+        + """
+        CREATE TABLE public.counters (n int); CREATE TABLE public.log (n int);
+        CREATE FUNCTION public.next_number() RETURNS int LANGUAGE plpgsql AS
+            $$ BEGIN RETURN (SELECT max(n) FROM counters); END $$;
+        ALTER TABLE public.documents ADD COLUMN number int DEFAULT public.next_number();
+        CREATE FUNCTION public.writes() RETURNS void LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (1); END $$;
+        CREATE FUNCTION public.logs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM writes(); RETURN NULL; END $$;
+        CREATE TRIGGER logged AFTER INSERT ON public.documents FOR EACH ROW EXECUTE FUNCTION public.logs();
+        """,
+    )
+    plan = await planned(source_database, target_database)
+    told = "function public.next_number() uses public.counters, which does not move and is not in the target"
+    assert item(plan, "next_number").reason == told
+    assert told in plan.remarks
+    logged = item(plan, "logged")
+    assert logged.disposition is Disposition.STAYS
+    assert logged.reason.startswith("function public.writes() uses public.log")
+    await run(target_database, "CREATE TABLE public.counters (n int)")
+    assert told not in (await planned(source_database, target_database)).remarks
+
+
+async def test_publications_of_a_schema_of_all_tables_and_of_other_roles_are_told_and_leave_undo_alone(
+    source_database: SupabaseDatabase,
+    target_database: SupabaseDatabase,
+    source_server: SharedServer,
+    target_server: SharedServer,
+) -> None:
+    await run(source_database, SOURCE + "CREATE PUBLICATION theirs FOR TABLE public.documents")
+    await as_superuser(
+        (source_server, source_database, "CREATE PUBLICATION whole FOR TABLES IN SCHEMA public"),
+        (source_server, source_database, "CREATE PUBLICATION everything FOR ALL TABLES"),
+        (target_server, target_database, "CREATE PUBLICATION everything FOR ALL TABLES; CREATE PUBLICATION theirs"),
+    )
+    plan = await planned(source_database, target_database)
+    assert {key: item(plan, key).reason for key in ("whole", "everything", "theirs")} == {
+        "whole": "the target has no publication of that name",
+        "everything": "the target's publication has all tables already",
+        "theirs": "the target's publication of that name is another role's",
+    }
+    made = await applied(target_database, plan)
+    async with connected(target_database) as here:
+        assert await undo(here, made)
+
+
 async def test_an_operator_class_which_only_a_superuser_makes_is_told_with_what_needs_it(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase, source_server: SharedServer
 ) -> None:
     await run(source_database, SOURCE)
-    superuser = await connect_as_superuser(source_server.server, source_database.database)
-    try:
-        await superuser.execute(
-            "CREATE OPERATOR CLASS public.by_length FOR TYPE text USING hash AS"
-            " OPERATOR 1 pg_catalog.=, FUNCTION 1 pg_catalog.hashtext(text)"
-        )
-    finally:
-        await superuser.close()
+    made = (
+        "CREATE OPERATOR CLASS public.by_length FOR TYPE text USING hash AS"
+        " OPERATOR 1 pg_catalog.=, FUNCTION 1 pg_catalog.hashtext(text)"
+    )
+    await as_superuser((source_server, source_database, made))
     await run(source_database, "CREATE INDEX documents_length ON public.documents USING hash (body public.by_length)")
     plan = await planned(source_database, target_database)
     index = item(plan, "documents_length")
