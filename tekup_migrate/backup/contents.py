@@ -33,7 +33,7 @@ async def digest_table(connection: asyncpg.Connection, relation: Relation) -> Di
         )
         for row in rows
     )
-    table = Table(relation=relation, columns=columns, keys=(), unique=(), rows=0, bytes=0)
+    table = Table(relation=relation, columns=columns, keys=(), unique=(), rules={}, rows=0, bytes=0)
     digests = RowDigests(table=table, names=tuple(column.name for column in columns), key=())
     found = await digests.buckets(connection, KeyRange(), 1)
     return found.get(0, Digest())

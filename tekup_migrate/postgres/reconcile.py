@@ -313,7 +313,7 @@ class _Reconcile:
                 report(ChunkState.WAITING if deferred else ChunkState.DIFFERS, max(chunk.rows, 0), 0)
                 if deferred:
                     return None
-                raise explain(error, self.move.target, chunk.part) from error
+                raise explain(error, self.move.target, chunk.part, rules=walk.work.pair.target.rules) from error
         raise AssertionError("the last attempt returns or raises")
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
@@ -360,7 +360,7 @@ class _Reconcile:
             SourceReadError,
             OSError,
         ) as error:
-            raise explain(error, self.move.target, whole) from error
+            raise explain(error, self.move.target, whole, rules=walk.work.pair.target.rules) from error
         for chunk, tally in zip(chunks, tallies, strict=True):
             state = ChunkState.WAITING if tally.held else ChunkState.VERIFIED
             self._reporter(chunk)(state, tally.source.rows, tally.sent.bytes)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
@@ -74,15 +76,24 @@ def explain(
     part: KeyRange,
     *,
     where: str = "the target",
+    rules: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> CopyRefusedError:
-    """Say what a server's error means for the operator; ``where`` names the server."""
+    """Say what a server's error means for the operator.
+
+    Args:
+        error: what the driver raised.
+        relation: the target's table.
+        part: the key range that was worked on.
+        where: names the server.
+        rules: the columns that each of the table's constraints is about; a server names the constraint alone.
+    """
     where = "the source" if isinstance(error, SourceReadError) else where
     cause = error.__cause__ if isinstance(error, SourceReadError) and error.__cause__ is not None else error
     state = sqlstate(cause)
     found = _BY_STATE.get(state) or _BY_CLASS.get(state[:2]) or (_OTHER if state else _BY_CLASS["08"])
-    column = _column(cause)
-    named = f", column {column}" if column else ""
     constraint = getattr(cause, "constraint_name", None)
+    columns = [column] if (column := _column(cause)) else rules.get(str(constraint), ())
+    named = f", {'column' if len(columns) == 1 else 'columns'} {', '.join(columns)}" if columns else ""
     broken = f", constraint {constraint}" if constraint else ""
     details = [f"SQLSTATE {state}" if state else type(cause).__name__]
     details += [str(more) for name in ("detail", "hint", "context") if (more := getattr(cause, name, None))]

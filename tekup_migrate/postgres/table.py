@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -99,6 +99,7 @@ class Table:
         columns: in the catalog's order, without dropped ones.
         keys: the column names of every unique, not-null index, the primary key first.
         unique: the column names of every unique index on plain columns, with the index's name.
+        rules: the column names that every constraint and unique index is about, by its name, for errors.
         rows: the server's estimate, 0 when it has none.
         bytes: bytes on disk with TOAST, without indexes.
     """
@@ -107,6 +108,7 @@ class Table:
     columns: tuple[Column, ...]
     keys: tuple[tuple[str, ...], ...]
     unique: tuple[tuple[str, tuple[str, ...]], ...]
+    rules: Mapping[str, tuple[str, ...]]
     rows: int
     bytes: int
 
@@ -166,6 +168,14 @@ _UNIQUE = """
     WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
     ORDER BY i.indisprimary DESC, i.indnkeyatts, c.relname
 """
+_CONSTRAINTS = """
+    SELECT n.conname::text AS name,
+           ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(n.conkey) WITH ORDINALITY AS k(attnum, place)
+                 JOIN pg_catalog.pg_attribute AS a ON a.attrelid = n.conrelid AND a.attnum = k.attnum
+                 ORDER BY k.place) AS columns
+    FROM pg_catalog.pg_constraint AS n
+    WHERE n.conrelid = $1::int8::oid
+"""
 
 
 def _refuse_unfit(row: asyncpg.Record, relation: Relation, where: str) -> None:
@@ -214,12 +224,14 @@ async def read_table(connection: asyncpg.Connection, relation: Relation, *, wher
         for column in columns
     )
     unique = await connection.fetch(_UNIQUE, row["oid"])
+    constraints = await connection.fetch(_CONSTRAINTS, row["oid"])
     not_null = {column.name for column in made if column.not_null}
     return Table(
         relation=relation,
         columns=made,
         keys=tuple(tuple(index["columns"]) for index in unique if not_null.issuperset(index["columns"])),
         unique=tuple((index["name"], tuple(index["columns"])) for index in unique if not index["is_primary"]),
+        rules={each["name"]: tuple(each["columns"]) for each in (*unique, *constraints)},
         rows=row["rows"],
         bytes=row["bytes"],
     )
