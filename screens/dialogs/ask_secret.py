@@ -22,7 +22,7 @@ class SecretInput(Input):
     """A masked line whose value does not go to the clipboard."""
 
     def __init__(self) -> None:
-        super().__init__(password=True, id="secret")
+        super().__init__(password=True, id="secret", select_on_focus=False)
 
     def _on_paste(self, event: events.Paste) -> None:
         # The base class is called by the dispatch as well. What is copied often has a space or a line end around it.

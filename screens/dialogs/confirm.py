@@ -91,7 +91,7 @@ class ConfirmDialog(Dialog[Reply]):
             name = one_line(self.preview.typed_name)
             prompt = "Rows that exist nowhere else would be lost. Tab, then type the name "
             yield Static(Content.assemble(prompt, (name, "bold")), classes="line")
-            yield Input(id="typed-name")
+            yield Input(id="typed-name", select_on_focus=False)
         yield Static(id="hint")
 
     def choices(self) -> Iterable[Widget]:

@@ -59,6 +59,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         self._hears_from: float | None = None
         self._answered = False
         self._room = 0
+        self._had_focus: Widget | None = None
 
     def withdrawn(self) -> T:
         """Return the answer of an operator who answers nothing now."""
@@ -113,7 +114,16 @@ class Dialog(ModalScreen[T], Generic[T]):
         """Be deaf again: what is in front now was not a moment ago."""
         self._hears_from = None
         self.add_class("-deaf")
+        self.remove_class("-beneath")
+        if self._had_focus is not None:
+            self.set_focus(self._had_focus)
         self.call_after_refresh(self._painted)
+
+    def on_screen_suspend(self) -> None:
+        """Make room for what opens in front: two boxes in each other's frame cannot be read."""
+        # What is hidden loses its focus, and a name half typed must go on where it was.
+        self._had_focus = self.focused
+        self.add_class("-beneath")
 
     def on_resize(self, event: events.Resize) -> None:
         """Fit the new size: the body scrolls, what carries the decision does not."""

@@ -41,7 +41,7 @@ class LineDialog(Dialog[str]):
 
     def compose_below(self) -> ComposeResult:
         """Lay out the line to type in, and what was wrong before."""
-        yield Input(id="line")
+        yield Input(id="line", select_on_focus=False)
         yield Static(Content.styled(plain(self._request.trouble), "bold $text-warning"), id="hint")
 
     def choices(self) -> Iterable[Widget]:

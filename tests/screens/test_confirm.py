@@ -175,6 +175,23 @@ async def test_a_dialog_is_deaf_again_when_the_help_over_it_closes(tmp_path: Pat
         assert wizard.step.applied == 0
 
 
+async def test_help_over_a_dialog_stands_alone_and_what_was_half_typed_goes_on(tmp_path: Path) -> None:
+    preview = msgspec.structs.replace(DESTRUCTIVE, typed_name="old_notes")
+    async with asked(tmp_path, preview, Danger.DESTRUCTIVE) as wizard:
+        pilot = wizard.pilot
+        while not isinstance(pilot.app.focused, Input):
+            await pilot.press("tab")
+        await pilot.press(*"old")
+        await pilot.press("f1")
+        await heard(pilot)
+        # The dialog is larger than its help: its frame would stick out.
+        assert "type the name" not in shown(pilot).lower()
+        await pilot.press("escape")
+        await heard(pilot)
+        await pilot.press(*"_no")
+        assert pilot.app.screen.query_one(Input).value == "old_no"
+
+
 async def test_a_skip_needs_a_reason(tmp_path: Path) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
         await wizard.pilot.press("s")
