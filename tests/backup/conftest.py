@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +11,13 @@ import certifi
 import psutil
 import pytest
 
+from tekup_migrate.backup.child import clean_environment
 from tekup_migrate.backup.dump import BackupRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event
 from tekup_migrate.postgres.connection import tls_context
 from tekup_migrate.postgres.dsn import ConnectionUrl
+from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tests.backup.certificates import Authority
 
@@ -80,6 +83,13 @@ class Ledger:
             await connection.execute(statement)
         finally:
             await connection.close()
+
+    def execute_now(self, statement: str) -> None:
+        """Execute a statement before this call returns: for listeners, which cannot wait."""
+        where = [f"--host={self.url.host}", f"--port={self.url.port}", f"--username={self.url.user}"]
+        environment = clean_environment({"PGPASSWORD": self.password.reveal(), "PGDATABASE": self.url.database})
+        psql = [str(embedded_program("psql", 18)), "-X", "-q", "-v", "ON_ERROR_STOP=1", *where, "-c", statement]
+        subprocess.run(psql, env=environment, check=True)
 
 
 @pytest.fixture

@@ -71,17 +71,16 @@ async def test_the_progress_ends_at_the_whole(ledger: Ledger, root: Path, events
     assert last.done == last.total > 0
 
 
-async def test_the_digests_are_of_the_archives_own_snapshot(ledger: Ledger, root: Path, events: Events) -> None:
-    gate = Gate()
-
-    def write_meanwhile(event: Event) -> None:
-        events.append(event)
+async def test_archive_and_digests_are_of_one_snapshot_whatever_is_written_before_pg_dump_begins(
+    ledger: Ledger, root: Path
+) -> None:
+    def write_before_it_begins(event: Event) -> None:
         if isinstance(event, Ran) and event.kind == "command":
-            writes.append(asyncio.ensure_future(ledger.execute("DELETE FROM public.accounts")))
+            ledger.execute_now("DELETE FROM public.accounts")
 
-    writes: list[asyncio.Future[None]] = []
-    folder, manifest = await backup_project(ledger.request(plain=True), root, listen=write_meanwhile, gate=gate)
-    await asyncio.gather(*writes)
+    folder, manifest = await backup_project(
+        ledger.request(plain=True), root, listen=write_before_it_begins, gate=Gate()
+    )
     table = manifest.table("public", "accounts")
     assert table is not None
     assert table.rows == 20

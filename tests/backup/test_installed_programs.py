@@ -12,6 +12,8 @@ import asyncpg
 import certifi
 import pytest
 
+from tekup_migrate.backup.access import open_access
+from tekup_migrate.backup.child import run_program
 from tekup_migrate.backup.drill import drill
 from tekup_migrate.backup.dump import BackupRequest, backup_project
 from tekup_migrate.backup.programs import choose_programs, installed_programs
@@ -123,6 +125,22 @@ async def test_an_unknown_authority_gets_neither_a_password_nor_a_backup(
     request = BackupRequest(url=tls_only_server, password=password, name="ledger", installed=installed)
     with pytest.raises(MigrationError):
         await backup_project(request, tmp_path / "a b", listen=lambda _: None, gate=Gate())
+
+
+async def test_an_installed_pg_dump_itself_verifies_the_server(
+    tls_only_server: ConnectionUrl, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = Secret(AWKWARD, kind="database password")
+    [programs, *_] = await installed_programs()
+    assert programs.tls
+    ended = []
+    for trusted in (certifi.where(), str(Authority.make().write(tmp_path / "other.pem"))):
+        monkeypatch.setattr(certifi, "where", lambda trusted=trusted: trusted)
+        async with open_access(tls_only_server, password, programs) as access:
+            dump = [str(programs.dump), *access.options, "--schema-only", f"--file={tmp_path / 'out.sql'}"]
+            ended.append(await run_program(dump, environment=access.environment))
+    assert [each.code for each in ended] == [0, 1]
+    assert "certificate verify failed" in ended[1].said
 
 
 async def test_the_server_itself_refuses_plaintext(tls_only_server: ConnectionUrl) -> None:

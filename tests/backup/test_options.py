@@ -24,13 +24,14 @@ from tekup_migrate.credentials.age import BACKUP_KEY, new_backup_key
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
-from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
-from tekup_migrate.events import Event, Progress
+from tekup_migrate.errors import JournalError, MigrationError, PauseRequested, WorldChangedError
+from tekup_migrate.events import Event, Progress, Ran
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases import steps_of
 from tekup_migrate.phases.backing_up import BackUp, Drill
 from tekup_migrate.phases.covering import backup_note, cover_of
+from tekup_migrate.phases.restoring import RestoreBackup
 from tekup_migrate.plan import BUILT_IN, Backups, Plan, read_plan
 from tekup_migrate.postgres.programs import embedded_program
 from tekup_migrate.rehearsal.throw_away import throw_away_server
@@ -157,6 +158,30 @@ async def test_the_schemas_that_the_plan_names_are_backed_up_beside_public_and_a
     await ledger.execute("DROP SCHEMA extra CASCADE")
     with pytest.raises(MigrationError, match="A schema to back up does not exist"):
         await step.apply(context)
+    journal.close()
+
+
+async def test_a_restore_is_given_up_where_rows_were_written_while_the_present_state_was_backed_up(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    library = read_plan(LIBRARY)
+    old = msgspec.structs.replace(library.projects["old"], url=ledger.database.dsn)
+    plan = msgspec.structs.replace(library, projects={**library.projects, "old": old})
+    folder = await backed_up(ledger, tmp_path / "backups", ref=old.ref)
+    await ledger.execute("UPDATE public.accounts SET title = 'later'")
+
+    def write_once_it_is_backed_up(event: Event) -> None:
+        if isinstance(event, Ran) and event.kind == "file":
+            ledger.execute_now("UPDATE public.accounts SET title = 'latest'")
+
+    journal = Journal.open(tmp_path / JOURNAL)
+    context = make_context(tmp_path, journal, plan=plan, secrets=Passwords(ledger.password))
+    step = RestoreBackup("old", folder, phase=plan.phases[0].id, title=old.title)
+    with pytest.raises(WorldChangedError, match="Rows were written meanwhile"):
+        await step.apply(dataclasses.replace(context, listen=write_once_it_is_backed_up))
+    connection = await ledger.database.connect()
+    assert await connection.fetchval("SELECT count(*) FROM public.accounts WHERE title = 'latest'") == 20
+    await connection.close()
     journal.close()
 
 
