@@ -155,6 +155,9 @@ async def test_one_table_comes_back_under_a_new_name_beside_the_live_one(desk: D
     done = await desk.run(*one, typed="y\n")
     assert done.code == 0, done.out + done.err
     assert await desk.value('SELECT count(DISTINCT title) FROM public."accounts of old"') == 20
+    taken = await desk.run(*one, typed="y\n")
+    assert taken.code == 2
+    assert "There is a public.accounts of old already" in taken.err
     assert await desk.value("SELECT count(DISTINCT title) FROM public.accounts") == 1
 
 
