@@ -102,10 +102,11 @@ class Trial:
         """
         if not tables:
             return (), ()
-        wanted = [entry for entry in entries if entry.kind not in _LATER]
+        attaching = _key_attachments(entries)
+        wanted = [entry for entry in entries if entry.kind not in _LATER or entry in attaching]
         rows = by_table("TABLE DATA", wanted, self.manifest.tables)
         keys = by_table("CONSTRAINT", wanted, self.manifest.tables)
-        after = [entry for entry in wanted if entry.kind == "FK CONSTRAINT"]
+        after = [entry for entry in wanted if entry.kind == "FK CONSTRAINT" or entry in attaching]
         apart = {entry for each in (rows, keys) for found in each.values() for entry in found} | set(after)
         progress = TableProgress.of_restore(tables, self.listen)
         async with self._room() as room, _watched(room, progress):
@@ -226,6 +227,18 @@ async def _watched(room: _Room, progress: TableProgress) -> AsyncIterator[None]:
         finally:
             ended.set()
             await asyncio.gather(watching, return_exceptions=True)
+
+
+def _key_attachments(entries: Iterable[ArchiveEntry]) -> frozenset[ArchiveEntry]:
+    """Return what completes the keys of partitioned tables: without it no foreign key can refer to one."""
+    kept = tuple(entries)
+    keys = tuple(entry.rest for entry in kept if entry.kind == "CONSTRAINT")
+    # Both lists name the schema first, and the key's name and owner last.
+    return frozenset(
+        entry
+        for entry in kept
+        if entry.kind == "INDEX ATTACH" and any(key.endswith(f" {entry.rest.split(' ', 3)[-1]}") for key in keys)
+    )
 
 
 def _portions(tables: Collection[TableContent]) -> list[tuple[TableContent, ...]]:
