@@ -9,7 +9,7 @@ import msgspec
 from tekup_migrate.parts import REWRITE, Choices
 from tekup_migrate.phases.env_evidence import documented_lines, env_evidence
 from tekup_migrate.phases.env_survey import Survey, survey
-from tekup_migrate.phases.env_undo import EnvUndo, opened
+from tekup_migrate.phases.env_undo import EnvUndo, note_text, opened
 from tekup_migrate.phases.keys import key_remarks
 from tekup_migrate.phases.ownership import note_cut_over
 from tekup_migrate.plan import App, Phase, Plan
@@ -118,6 +118,8 @@ class RewriteEnv(EnvUndo):
 
         seal = await context.secrets.seal()
         former = Former.of(file.path, rewrite)
+        if not former.env:
+            await note_text(context, self.id, self.app, file.name)
         earlier = context.memory.recall(self._key(file.name))
         if earlier is not None:
             first = await opened(context, (earlier,))

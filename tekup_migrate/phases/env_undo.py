@@ -96,7 +96,7 @@ class EnvUndo(Step):
         """Forget the former bytes, the choices, and that the app was pointed at the target."""
         for name in self._names(context):
             context.memory.forget(self._key(name))
-        for key in (self._names_key, self._choices_key, self._kept_key, self._documented_key):
+        for key in (self._names_key, self._choices_key, self._kept_key, self._documented_key, _texts_key(self.id)):
             context.memory.forget(key)
         forget_cut_over(context, self.app)
 
@@ -181,16 +181,52 @@ def documented_mentions(context: Context) -> tuple[str, ...]:
     return tuple(lines)
 
 
-async def rewritten_texts(context: Context, app: str) -> tuple[FormerFile, ...]:
+class RewrittenText(msgspec.Struct, frozen=True):
+    """A tracked file, no env file, that this run rewrote: what may be known of it without the key to its former bytes.
+
+    Attributes:
+        name: its path below the app's directory, with slashes.
+        own_work: whether it held uncommitted work before.
+    """
+
+    name: str
+    own_work: bool
+
+
+def rewritten_texts(context: Context, app: str) -> tuple[RewrittenText, ...]:
     """Return the tracked files of an app, other than env files, that this run rewrote: they may be committed."""
-    found: list[FormerFile] = []
+    found: dict[str, RewrittenText] = {}
     for phase, owner in _env_phases(context):
         if owner == app:
-            step = f"{phase}.{EnvUndo.name}"
-            names = msgspec.json.decode(context.memory.recall(_names_key(step)) or b"[]", type=list[str])
-            sealed = [kept for name in names if (kept := context.memory.recall(f"{step}:{name}"))]
-            found += [former for former in await opened(context, sealed) if not former.env]
-    return tuple(found)
+            for text in _texts(context, f"{phase}.{EnvUndo.name}"):
+                found.setdefault(text.name, text)
+    return tuple(found.values())
+
+
+async def note_text(context: Context, step: str, app: str, name: str) -> None:
+    """Note that a step is about to rewrite a tracked file that is no env file; the first time counts."""
+    from tekup_migrate.git.repository import Repository
+
+    noted = _texts(context, step)
+    if name in {text.name for text in noted}:
+        return
+    repository = await Repository.open(context.plan.apps[app].directory)
+    text = RewrittenText(name, own_work=bool(await repository.status([name])))
+    context.memory.remember(_texts_key(step), msgspec.json.encode((*noted, text)))
+
+
+async def written_by_us(context: Context, app: str, name: str) -> bytes | None:
+    """Return what this run's last rewrite made of a file; None where it made nothing, or its key is gone."""
+    written = None
+    for phase, owner in _env_phases(context):
+        kept = context.memory.recall(f"{phase}.{EnvUndo.name}:{name}") if owner == app else None
+        for former in await opened(context, (kept,) if kept else ()):
+            written = former.written
+    return written
+
+
+def _texts(context: Context, step: str) -> tuple[RewrittenText, ...]:
+    return msgspec.json.decode(context.memory.recall(_texts_key(step)) or b"[]", type=tuple[RewrittenText, ...])
 
 
 async def opened(context: Context, sealed: Sequence[bytes]) -> tuple[FormerFile, ...]:
@@ -228,6 +264,10 @@ def _documented_key(step: str) -> str:
 
 def _names_key(step: str) -> str:
     return f"{step}:files"
+
+
+def _texts_key(step: str) -> str:
+    return f"{step}:texts"
 
 
 def _part_id(former: FormerFile) -> str:

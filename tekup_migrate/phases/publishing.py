@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tekup_migrate.phases.env_undo import rewritten_texts
+from tekup_migrate.phases.env_undo import rewritten_texts, written_by_us
 from tekup_migrate.phases.prisma import own_config
 from tekup_migrate.phases.taken_back import reverted
-from tekup_migrate.plan import App, Phase, Plan
+from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
     Action,
     Command,
@@ -25,7 +25,6 @@ from tekup_migrate.steps import (
 )
 
 if TYPE_CHECKING:
-    from tekup_migrate.envfiles.former import FormerFile
     from tekup_migrate.git.commits import CommitRecord
     from tekup_migrate.git.push import PushRecord
     from tekup_migrate.git.repository import Repository
@@ -53,7 +52,7 @@ class Commit(Step):
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         head = await repository.head()
-        paths = await self._paths(context)
+        paths = self._paths(context)
         changed = [entry.path for entry in await repository.status(paths)]
         others = [entry.path for entry in await repository.status() if entry.path not in paths]
         return Preview(
@@ -71,21 +70,25 @@ class Commit(Step):
 
     async def _own_changes(self, context: Context, repository: Repository) -> tuple[Remark, ...]:
         """Say when a file to be committed held uncommitted work before this run wrote to it."""
-        app = context.plan.apps[self.app]
-        texts = {_relative(former, app): former for former in await rewritten_texts(context, self.app)}
-        before = {name: former.content for name, former in texts.items()}
-        kept = context.memory.recall(f"{self.phase}.readme.{self.app}")
-        if kept is not None and kept != b"-" and (app.readme not in texts or kept[1:] != texts[app.readme].written):
-            before[app.readme] = kept[1:]
-        changed = []
-        for name, content in before.items():
-            committed = await repository.read("show", f"HEAD:./{name}", check=False)
-            if committed.exit_code == 0 and content != committed.stdout:
-                changed.append(name)
+        texts = rewritten_texts(context, self.app)
+        own = [text.name for text in texts if text.own_work]
+        if await self._readme_had_own(context, repository, {text.name for text in texts}):
+            own.append(context.plan.apps[self.app].readme)
         return tuple(
             Remark(f"{name} had uncommitted changes of yours before; they are committed with it.", True)
-            for name in changed
+            for name in dict.fromkeys(own)
         )
+
+    async def _readme_had_own(self, context: Context, repository: Repository, texts: set[str]) -> bool:
+        """Whether the README held uncommitted work when this run put its section into it."""
+        readme = context.plan.apps[self.app].readme
+        kept = context.memory.recall(f"{self.phase}.readme.{self.app}")
+        if kept is None or kept == b"-":
+            return False
+        if readme in texts and await written_by_us(context, self.app, readme) in (kept[1:], None):
+            return False
+        committed = await repository.read("show", f"HEAD:./{readme}", check=False)
+        return committed.exit_code == 0 and kept[1:] != committed.stdout
 
     async def apply(self, context: Context) -> None:
         """Commit exactly these paths."""
@@ -95,7 +98,7 @@ class Commit(Step):
 
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
-        paths = await self._paths(context)
+        paths = self._paths(context)
         record = await commit_paths(
             repository,
             paths,
@@ -112,7 +115,7 @@ class Commit(Step):
         from tekup_migrate.git.repository import Repository
 
         repository = await Repository.open(context.plan.apps[self.app].directory)
-        left = [entry.path for entry in await repository.status(await self._paths(context))]
+        left = [entry.path for entry in await repository.status(self._paths(context))]
         head = await repository.head()
         good = not left and head.branch == context.plan.branch
         return Evidence(
@@ -175,14 +178,10 @@ class Commit(Step):
     def _message(self, context: Context) -> str:
         return f"docs: the database moved to Supabase project {context.plan.target.ref}"
 
-    async def _paths(self, context: Context) -> tuple[str, ...]:
+    def _paths(self, context: Context) -> tuple[str, ...]:
         app = context.plan.apps[self.app]
-        texts = (_relative(former, app) for former in await rewritten_texts(context, self.app))
+        texts = (text.name for text in rewritten_texts(context, self.app))
         return tuple(dict.fromkeys((app.readme, *own_config(context, self.app, app), *texts)))
-
-
-def _relative(former: FormerFile, app: App) -> str:
-    return former.path.relative_to(app.directory.absolute()).as_posix()
 
 
 class Push(Step):
@@ -238,7 +237,7 @@ class Push(Step):
         from tekup_migrate.git.push import push_preview
         from tekup_migrate.git.repository import Repository
 
-        app: App = context.plan.apps[self.app]
+        app = context.plan.apps[self.app]
         outgoing = await push_preview(await Repository.open(app.directory), context.plan.branch, REMOTE)
         good = outgoing.up_to_date
         return Evidence(
