@@ -72,7 +72,7 @@ async def agree(context: Context, project_id: str) -> asyncpg.Connection:
     while True:
         if password is not None:
             try:
-                connection = await connect(url, password)
+                connection = await connect(url, password, region=context.project(project_id).region)
             except MigrationError as error:
                 trouble = error.redacted(context.redact)
                 if isinstance(error, PasswordRefusedError):

@@ -59,6 +59,7 @@ async def connect(
     *,
     application_name: str = "tekup-migrate",
     settings: dict[str, str] | None = None,
+    region: str = "",
 ) -> asyncpg.Connection:
     """Open a connection with verified TLS (plaintext on loopback only) and pinned settings.
 
@@ -67,6 +68,7 @@ async def connect(
         password: revealed only to the driver.
         application_name: how the connection shows in ``pg_stat_activity``.
         settings: further settings to pin, or others than ``PINNED_SETTINGS``.
+        region: the project's, where it is known, so that a failure can say which URL to use instead.
 
     Raises:
         ConnectionFailedError: with the cause and its cure.
@@ -95,7 +97,7 @@ async def connect(
         asyncpg.InternalClientError,
         TimeoutError,
     ) as error:
-        raise await diagnose(error, url) from error
+        raise await diagnose(error, url, region=region) from error
     try:
         await pin(connection, PINNED_SETTINGS | (settings or {}), where=url.label)
     except BaseException:

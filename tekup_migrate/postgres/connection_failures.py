@@ -14,11 +14,14 @@ PASSWORD_REFUSED = "The password was refused"  # noqa: S105 - a sentence, not a 
 _TENANT = "tenant or user not found"
 
 
-async def diagnose(error: BaseException, url: ConnectionUrl) -> ConnectionFailedError:
-    """Turn what the driver raised into its cause and cure; never holds the password."""
+async def diagnose(error: BaseException, url: ConnectionUrl, *, region: str = "") -> ConnectionFailedError:
+    """Turn what the driver raised into its cause and cure; never holds the password.
+
+    ``region`` is the project's, where it is known and the URL does not name it.
+    """
     chain = list(_causes(error))
     text = "; ".join(f"{type(part).__name__}: {part}" for part in chain)
-    title, happened, remedy = await _explain(chain, text.lower(), url)
+    title, happened, remedy = await _explain(chain, text.lower(), url, url.region or region)
     kind = PasswordRefusedError if title == PASSWORD_REFUSED else ConnectionFailedError
     return kind(
         title,
@@ -38,14 +41,14 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-async def _explain(chain: list[BaseException], text: str, url: ConnectionUrl) -> tuple[str, str, str]:
+async def _explain(chain: list[BaseException], text: str, url: ConnectionUrl, region: str) -> tuple[str, str, str]:
     if _TENANT in text:
         return (
             "The pooler does not know this project",
             f"{url.host} has no tenant for the user {url.user}: the shard number, the region or the ref is wrong.",
             "Copy the session pooler's URL again from the dashboard's Connect dialog. The password is not the cause.",
         )
-    return _refused_by_server(chain, text, url) or _untrusted(chain, url) or await _unreachable(chain, url)
+    return _refused_by_server(chain, text, url) or _untrusted(chain, url) or await _unreachable(chain, url, region)
 
 
 def _refused_by_server(chain: list[BaseException], text: str, url: ConnectionUrl) -> tuple[str, str, str] | None:
@@ -110,8 +113,8 @@ def _distrust(refused: ssl.SSLCertVerificationError, url: ConnectionUrl) -> tupl
     )
 
 
-async def _unreachable(chain: list[BaseException], url: ConnectionUrl) -> tuple[str, str, str]:
-    pooler = f"Use the session pooler: {session_pooler_form(url.ref, url.region)}"
+async def _unreachable(chain: list[BaseException], url: ConnectionUrl, region: str) -> tuple[str, str, str]:
+    pooler = f"Use the session pooler: {session_pooler_form(url.ref, region)}"
     families = await _families(url)
     if not families:
         return (
@@ -119,10 +122,12 @@ async def _unreachable(chain: list[BaseException], url: ConnectionUrl) -> tuple[
             f"{url.host} is not known to the name service. A paused or deleted project loses its name.",
             "Check the ref, the network, and in the dashboard whether the project is paused.",
         )
-    if families == {socket.AF_INET6} and not await asyncio.to_thread(_has_ipv6):
+    if families == {socket.AF_INET6} and not url.is_loopback and _unanswered(chain):
+        routed = await asyncio.to_thread(_has_ipv6)
+        why = "nothing came back over this machine's IPv6" if routed else "this machine has no IPv6 route"
         return (
             "The host is reachable by IPv6 only",
-            f"{url.host} has only an IPv6 address and this machine has no IPv6 route.",
+            f"{url.host} has only an IPv6 address, and {why}.",
             pooler if url.kind is ConnectionKind.DIRECT else "Use a network with IPv6.",
         )
     if any(isinstance(part, ConnectionRefusedError) for part in chain):
@@ -141,6 +146,13 @@ async def _unreachable(chain: list[BaseException], url: ConnectionUrl) -> tuple[
         "The connection failed",
         f"{url.label} could not be reached: {chain[0]}.",
         "Check the network and the URL, and try again.",
+    )
+
+
+def _unanswered(chain: list[BaseException]) -> bool:
+    """Whether no machine at the host's address can have answered; a refusal is an answer."""
+    return any(isinstance(part, OSError) for part in chain) and not any(
+        isinstance(part, ConnectionError | ssl.SSLError) for part in chain
     )
 
 
