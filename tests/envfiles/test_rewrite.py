@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,10 @@ from tekup_migrate.envfiles.errors import EnvFileError
 from tekup_migrate.envfiles.places import file_warnings
 from tekup_migrate.envfiles.rewrite import EnvRewrite, plan_rewrite, write
 from tekup_migrate.errors import WorldChangedError
+from tekup_migrate.rehearsal.account import server_account
+from tests.commands import ROOT
 from tests.keymaking import made_jwt, made_ref, made_secret_key
+from tests.rehearsed import own_place
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions and symlinks")
 
@@ -164,6 +169,39 @@ def test_a_folder_that_cannot_be_written_to_leaves_the_file_as_it_was(env_file: 
         assert env_file.read_bytes() == BEFORE
     finally:
         env_file.parent.chmod(0o700)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file to another")
+def test_a_file_of_another_owner_is_left_as_it_was() -> None:
+    account = server_account()
+    assert account is not None
+    attempt = """
+        import os, sys
+        from pathlib import Path
+        from tekup_migrate.envfiles.errors import EnvFileError
+        from tekup_migrate.envfiles.rewrite import plan_rewrite, write
+
+        path, uid, gid = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+        rewrite = plan_rewrite(path, {"LAST": "2"})
+        # Only now: the interpreter may lie in a folder that is closed to the other account.
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+        try:
+            write(rewrite)
+        except EnvFileError as error:
+            print(error.title)
+    """
+    with own_place(uid=account.uid) as place:
+        path = place.home / ".env"
+        path.write_bytes(BEFORE)
+        path.chmod(0o644)
+        argv = [sys.executable, "-c", textwrap.dedent(attempt), str(path), str(account.uid), str(account.gid)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        assert done.stdout == ".env cannot be written\n", done.stderr
+        assert (path.read_bytes(), path.stat().st_uid) == (BEFORE, 0)
+        assert list(place.home.iterdir()) == [path]
 
 
 @posix
