@@ -169,10 +169,24 @@ class EnvDocument:
 
     def warnings(self) -> tuple[str, ...]:
         """Say where a usual reader reads this file differently from python-dotenv."""
-        if not self.text.startswith(BOM) or not self.entries:
-            return ()
-        first = shown_key(self.entries[0].key)
-        return (f"The file begins with a byte-order mark: Vite does not see its first key, {first}.",)
+        found = []
+        if self.text.startswith(BOM) and self.entries:
+            first = shown_key(self.entries[0].key)
+            found.append(f"The file begins with a byte-order mark: Vite does not see its first key, {first}.")
+        if self.unread:
+            lines = ", ".join(str(stretch.line) for stretch in self.unread[:5])
+            more = f" and {len(self.unread) - 5} others" if len(self.unread) > 5 else ""
+            found.append(f"python-dotenv cannot read line {lines}{more} and skips it; other readers may not.")
+        return tuple(found)
+
+    def disputed(self, key: str) -> int | None:
+        """Return the line that python-dotenv skips and from which other readers take a value of ``key``, if any."""
+        for stretch in self.unread:
+            for line in _LINE_BREAK.split(self.text[stretch.start : stretch.end]):
+                match = _OTHER_ASSIGNMENT.match(line)
+                if match and match[1] == key:
+                    return stretch.line
+        return None
 
     def _spelled(self, entry: EnvEntry, value: str) -> str:
         """Spell a value in the place of an entry's; one that already reads so is only made to read so everywhere."""
@@ -195,16 +209,14 @@ class EnvDocument:
                 unchanged="Nothing was written.",
                 remedy=f"Add a line {key}= to the file, or leave the key out.",
             )
-        for stretch in self.unread:
-            for line in _LINE_BREAK.split(self.text[stretch.start : stretch.end]):
-                match = _OTHER_ASSIGNMENT.match(line)
-                if match and match[1] == key:
-                    raise EnvFileError(
-                        f"{key} stands on a line that its readers disagree on",
-                        happened=f"python-dotenv skips line {stretch.line}; other readers take a value from it.",
-                        unchanged="Nothing was written.",
-                        remedy=f"Put line {stretch.line} right by hand (a quote is open, or text follows it).",
-                    )
+        line = self.disputed(key)
+        if line is not None:
+            raise EnvFileError(
+                f"{key} stands on a line that its readers disagree on",
+                happened=f"python-dotenv skips line {line}; other readers take a value from it.",
+                unchanged="Nothing was written.",
+                remedy=f"Put line {line} right by hand (a quote is open, or text follows it).",
+            )
 
 
 def edited_text(text: str, edits: Iterable[Edit]) -> str:

@@ -21,6 +21,7 @@ from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP, Part
 PLANNED = (REWRITE, SKIP)
 FOUND = (REWRITE, LEAVE, DOCUMENT)
 ONLY_NOTED = (LEAVE, DOCUMENT)
+UNREAD = "python-dotenv cannot read this line; put it right by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,11 @@ def env_places(
         UnsafeValueError: a wanted value cannot be written so that every reader reads it.
     """
     document = EnvDocument.parse(before)
-    places = [*_keys(name, document, wanted, successor), *_comments(name, document, successor)]
+    places = [
+        *_keys(name, document, wanted, successor),
+        *_comments(name, document, successor),
+        *_unread(name, document, successor),
+    ]
     places.sort(key=lambda place: place.line)
     warnings = (*document.warnings(), *_warnings(document, wanted), *file_warnings(path))
     return FilePlaces(name, path, path.resolve(), before, True, tuple(places), warnings)
@@ -191,6 +196,16 @@ def _comments(name: str, document: EnvDocument, successor: Successor) -> Iterato
         if edits or why:
             place = _line(name, bisect_right(starts, start), edits, why, index)
             yield replace(place, label=f"{place.label}, a comment", choice=LEAVE)
+
+
+def _unread(name: str, document: EnvDocument, successor: Successor) -> Iterator[Place]:
+    """Note the lines that python-dotenv skips and that name the old project: other readers may take them."""
+    for stretch in document.unread:
+        text = document.text[stretch.start : stretch.end]
+        for index, (start, end) in enumerate(line_spans(text)):
+            edits, why = successor.edits(text, start, end)
+            if edits or why:
+                yield _line(name, stretch.line + index, (), why or UNREAD, -1)
 
 
 def _comment(text: str, start: int, end: int, successor: Successor) -> tuple[tuple[Edit, ...], str]:

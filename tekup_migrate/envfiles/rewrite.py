@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ from tekup_migrate.envfiles.errors import EnvFileError, shown_key
 from tekup_migrate.errors import WorldChangedError
 
 Values = dict[str, str | None]
+
+# Of lines that it skips it would print a warning over the screen; ours are in the preview.
+logging.getLogger("dotenv").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)

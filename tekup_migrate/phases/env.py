@@ -54,7 +54,7 @@ class RewriteEnv(EnvUndo):
         rewrites = [(file, self._rewrite(context, file)) for file in files]
         changed = [file for file in files if any(place.planned and place.edits for place in file.places)]
         app, target = context.plan.apps[self.app], context.plan.target
-        nothing = () if changed else (Remark("Every file of the plan points at the target already."),)
+        nothing = () if changed or found.without else (Remark("Every file of the plan points at the target already."),)
         return Preview(
             title=f"Rewrite {_files(len(changed))} in {app.title}",
             target=f"{app.directory} → {target.title} · {target.ref}",

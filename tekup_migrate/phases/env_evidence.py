@@ -18,7 +18,8 @@ def env_evidence(context: Context, found: Survey, chosen: Choices, formers: Sequ
     """Return the evidence of an env rewrite from a look at the files after it.
 
     ``passed``: every key that the plan names holds the target's value. ``skipped``: the operator left some of them
-    out. ``differs``: something that was to be rewritten was not, or something else changed.
+    out. ``differs``: something that was to be rewritten was not, a file has none of the plan's keys, or something else
+    changed.
     """
     wrong, skipped, facts = [], [], []
     for file in found.files:
@@ -31,7 +32,7 @@ def env_evidence(context: Context, found: Survey, chosen: Choices, formers: Sequ
     facts += [f"{line}: does not hold the target's value" for line in wrong]
     facts += [f"{line}: left out by the operator, it holds its former value" for line in skipped]
     touched, untouched = _untouched(found, formers)
-    verdict = Verdict.DIFFERS if wrong or touched else Verdict.SKIPPED if skipped else Verdict.PASSED
+    verdict = Verdict.DIFFERS if wrong or touched or found.without else Verdict.SKIPPED if skipped else Verdict.PASSED
     rest = _left(found, chosen)
     return Evidence(
         verdict=verdict,
@@ -49,6 +50,8 @@ def _summary(context: Context, found: Survey, wrong: list[str], skipped: list[st
     planned = [place for file in found.files for place in file.places if place.planned]
     if wrong or touched:
         return f"{len(wrong)} of {len(planned)} keys do not hold the target's values" if wrong else touched[0]
+    if found.without:
+        return f"{', '.join(found.without)}: there is none of the keys that the plan names"
     count = sum(any(place.planned for place in file.places) for file in found.files)
     files = f"{count} env file" if count == 1 else f"{count} env files"
     points = "points" if count == 1 else "point"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import codecs
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,11 +35,13 @@ class Survey:
         files: the plan's env files, then other env files, then other tracked files, each with its places.
         passed_over: tracked files that were not searched, or cannot be rewritten.
         missing: what the plan names and a file does not have, a line each.
+        without: the plan's files that have none of the keys that the plan names in them.
     """
 
     files: tuple[FilePlaces, ...]
     passed_over: tuple[PassedOver, ...]
     missing: tuple[str, ...]
+    without: tuple[str, ...]
 
 
 async def survey(context: Context, app: App, formers: Sequence[FormerFile]) -> Survey:
@@ -64,12 +67,26 @@ async def survey(context: Context, app: App, formers: Sequence[FormerFile]) -> S
         for name, content in read.items()
     ]
     found, passed_over = await _elsewhere(app, successor, {file.real for file in files})
-    missing = (
-        f"{file.path} has no {', '.join(absent)}: nothing is added to it"
-        for file in planned
-        if (absent := [key for key in file.rewrite if key not in wanted[file.path]])
-    )
-    return Survey((*files, *found), passed_over, tuple(missing))
+    missing = tuple(line for file in planned for line in _missing(file, read[file.path], wanted[file.path]))
+    without = tuple(file.path for file in planned if not wanted[file.path])
+    return Survey((*files, *found), passed_over, missing, without)
+
+
+def _missing(file: EnvFile, content: bytes, wanted: Collection[str]) -> Iterator[str]:
+    """Say which keys that the plan names a file does not have, as far as its readers agree."""
+    from tekup_migrate.envfiles.document import EnvDocument
+
+    absent = [key for key in file.rewrite if key not in wanted]
+    if absent and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        yield f"{file.path} is written in UTF-16, which no reader of env files reads: save it as UTF-8"
+        return
+    document = EnvDocument.parse(content)
+    disputed = {key: line for key in absent if (line := document.disputed(key)) is not None}
+    for key, line in disputed.items():
+        yield f"{file.path}: line {line} sets {key} as only some readers read it: put it right by hand"
+    absent = [key for key in absent if key not in disputed]
+    if absent:
+        yield f"{file.path} has no {', '.join(absent)}: nothing is added to it"
 
 
 async def wanted_value(context: Context, what: str, now: str) -> Secret | str:

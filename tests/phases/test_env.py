@@ -216,6 +216,44 @@ async def test_a_key_that_is_set_twice_or_put_together_is_said_to_be(world: EnvW
     assert lines[3] == f"DIRECT_URL=postgresql://u:${{PW}}@{host}/y"
 
 
+async def test_lines_that_python_dotenv_skips_are_said_to_be_and_noted_where_they_name_the_old_project(
+    world: EnvWorld, capfd: pytest.CaptureFixture[str]
+) -> None:
+    address = f"https://{world.old}.supabase.co"
+    content = world.env(f'OTHER_URL: {address}\nB="one" two\nC="open {world.old}')
+    world.write(".env", content, tracked=False)
+    preview = await world.preview()
+    assert ".env: python-dotenv cannot read line 6, 7, 8 and skips it; other readers may not." in str(preview.actions)
+    noted = {part.id: part.options for part in preview.parts if "#" in part.id}
+    assert noted == {".env#6": (LEAVE, DOCUMENT), ".env#8": (LEAVE, DOCUMENT)}
+    await world.run()
+    said = ".env, lines 6, 8: still speak of the old project: python-dotenv cannot read this line"
+    assert said in world.facts
+    assert (world.root / ".env").read_bytes().splitlines()[5:] == content.splitlines()[5:]
+    assert capfd.readouterr() == ("", ""), "the reader prints nothing over the screen"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "line", "why"),
+    [
+        ("utf-16", "SUPABASE_URL={}", ".env is written in UTF-16, which no reader of env files reads"),
+        ("utf-8", "SUPABASE_URL: {}", ".env: line 1 sets SUPABASE_URL as only some readers read it"),
+        ("utf-8", "supabase_url={}", ".env has no SUPABASE_URL, SERVICE_KEY, DATABASE_URL: nothing is added to it"),
+    ],
+)
+async def test_a_file_with_none_of_the_plans_keys_does_not_count_as_pointed_at_the_target(
+    world: EnvWorld, encoding: str, line: str, why: str
+) -> None:
+    content = line.format(f"https://{world.old}.supabase.co").encode(encoding)
+    world.write(".env", content, tracked=False)
+    preview = await world.preview()
+    assert why in str(preview.actions)
+    assert "points at the target already" not in str(preview.actions)
+    assert (await world.run()).ending is Ending.DIFFERS
+    assert world.facts.startswith("differs\n.env: there is none of the keys that the plan names")
+    assert (world.root / ".env").read_bytes() == content
+
+
 async def test_a_url_that_is_no_url_is_refused_with_its_file_and_key(world: EnvWorld) -> None:
     world.write(".env", b"DATABASE_URL=${OTHER}\n", tracked=False)
     outcome = await world.run()
