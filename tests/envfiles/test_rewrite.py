@@ -244,3 +244,10 @@ def test_an_empty_file_has_no_key_to_rewrite(tmp_path: Path) -> None:
     path.write_bytes(b"")
     with pytest.raises(EnvFileError, match="A is not in the file"):
         plan_rewrite(path, {"A": "1"})
+
+
+def test_a_line_that_cannot_be_read_puts_no_warning_on_the_screen() -> None:
+    script = "from tekup_migrate.envfiles.rewrite import read_values; print(read_values(b'A: 1\\nB=2'))"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{'B': '2'}\n", "")
