@@ -94,22 +94,31 @@ async def test_a_choice_put_off_pauses_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_line_is_typed_or_the_operator_goes_back(tmp_path: Path, size: tuple[int, int]) -> None:
-    for typed, answer in (("\n", None), ("my name\n", "my name"), ("half\x1b", "")):
-        step = LineStep("rename")
-        app = Scenery(tmp_path / str(len(typed)), [step]).app()
-        async with app.run_test(size=size) as pilot:
-            await started(pilot)
-            await until(pilot, lambda app=app: isinstance(app.screen, LineDialog))
-            await heard(pilot)
-            assert "index notes[/] be called?" in shown(pilot)
-            assert "[/] is taken." in shown(pilot)
-            await pilot.press(*({"\n": "enter", "\x1b": "escape"}.get(each, each) for each in typed))
-            if answer is None:
-                await until(pilot, lambda pilot=pilot: "Type it first" in shown(pilot))
-                assert step.answer == "nothing asked"
-            else:
-                await until(pilot, lambda step=step, answer=answer: step.answer == answer)
+async def test_a_line_is_typed_and_an_empty_one_is_none(tmp_path: Path, size: tuple[int, int]) -> None:
+    step = LineStep("rename")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=size) as pilot:
+        await started(pilot)
+        await until(pilot, lambda: isinstance(app.screen, LineDialog))
+        await heard(pilot)
+        assert "index notes[/] be called?" in shown(pilot)
+        assert "[/] is taken." in shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Type it first" in shown(pilot))
+        assert step.answer == "nothing asked"
+        await pilot.press(*"my name", "enter")
+        await until(pilot, lambda: step.answer == "my name")
+
+
+async def test_going_back_from_a_line_types_nothing(tmp_path: Path) -> None:
+    step = LineStep("rename")
+    app = Scenery(tmp_path, [step]).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await started(pilot)
+        await until(pilot, lambda: isinstance(app.screen, LineDialog))
+        await heard(pilot)
+        await pilot.press(*"half", "escape")
+        await until(pilot, lambda: step.answer == "")
 
 
 @pytest.mark.parametrize("size", SIZES)
