@@ -100,14 +100,13 @@ async def test_a_pause_in_the_middle_of_a_restore_changes_nothing_and_leaves_no_
 
 
 @pytest.mark.parametrize(
-    "written",
+    ("written", "begun"),
     [
-        "INSERT INTO public.accounts (title) VALUES ('late')",
-        "UPDATE public.accounts SET title = 'late' WHERE title = 'account 3'",
-        "DELETE FROM public.accounts WHERE title = 'account 3'",
+        ("INSERT INTO public.accounts (title) VALUES ('late')", "before"),
+        ("UPDATE public.accounts SET title = 'late' WHERE title = 'account 3'", "after"),
+        ("DELETE FROM public.accounts WHERE title = 'account 3'", "after"),
     ],
 )
-@pytest.mark.parametrize("begun", ["before", "after"])
 async def test_a_row_written_after_the_rows_were_counted_stops_the_restore(
     ledger: Ledger, root: Path, events: Events, written: str, begun: str
 ) -> None:
