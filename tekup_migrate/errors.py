@@ -31,13 +31,11 @@ class MigrationError(Exception):
 
     def redacted(self, redact: Callable[[str], str]) -> Self:
         """Return the same error with every text passed through ``redact``."""
-        return type(self)(
-            redact(self.title),
-            happened=redact(self.happened),
-            unchanged=redact(self.unchanged),
-            remedy=redact(self.remedy),
-            details=redact(self.details),
-        )
+        # Not by the constructor: a kind of error may ask for less, or for other things, than this class does.
+        clean = type(self).__new__(type(self), redact(self.title))
+        texts = ("title", "happened", "unchanged", "remedy", "details")
+        clean.__dict__.update({**self.__dict__, **{name: redact(self.__dict__[name]) for name in texts}})
+        return clean
 
     def __str__(self) -> str:
         lines = [self.title, f"  What happened: {self.happened}", f"  Not changed:   {self.unchanged}"]

@@ -100,10 +100,11 @@ class SecretSource:
         ref = self._plan.projects[project_id].ref
         owned = Secret(secret.reveal(), kind=kind, project=ref)
         self._redactor.hold(owned)
-        if await self._store.get(ref, kind) != owned:
-            await self._store.set(ref, kind, owned)
+        # Held before it is kept: where the keyring has gone away meanwhile, that is said, and nobody types it again.
         self._held[project_id, kind] = owned
         self._doubts.pop((project_id, kind), None)
+        if await self._store.get(ref, kind) != owned:
+            await self._store.set(ref, kind, owned)
 
     async def kept(self, project_id: str) -> tuple[str, ...]:
         """Return the kinds that stay kept; see ``Secrets``."""

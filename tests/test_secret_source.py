@@ -6,11 +6,11 @@ import pytest
 
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.credentials.store import MemoryStore
+from tekup_migrate.credentials.store import CredentialStoreError, MemoryStore, Trouble
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import BUILT_IN, read_plan
 from tekup_migrate.secret_source import PASSWORD, SecretSource, taken_from, variable
-from tests.keymaking import made_jwt, made_ref
+from tests.keymaking import made_jwt, made_password, made_ref
 from tests.scripted import ScriptedOperator
 
 PLAN = read_plan(BUILT_IN)
@@ -63,6 +63,26 @@ async def test_a_wrong_key_that_is_kept_or_in_the_environment_is_not_used() -> N
     right = made_jwt(ref=REF, role="anon")
     found = await source(operator, store, **{variable(TARGET, "anon key"): right}).key(TARGET, "anon key")
     assert found.reveal() == right
+
+
+class LockedMeanwhile(LastingStore):
+    """A keyring that was open when the sitting began."""
+
+    async def set(self, ref: str, kind: str, secret: Secret) -> None:
+        raise CredentialStoreError(Trouble.LOCKED, f"It was not unlocked: {secret.reveal()}")
+
+
+async def test_what_the_operator_gave_is_held_though_the_keyring_is_locked_meanwhile_and_the_error_can_be_shown() -> (
+    None
+):
+    secrets = source(ScriptedOperator(), LockedMeanwhile())
+    given = Secret(made_password(), kind=PASSWORD)
+    with pytest.raises(CredentialStoreError) as refused:
+        await secrets.replace(TARGET, PASSWORD, given)
+    shown = refused.value.redacted(lambda text: text.replace(given.reveal(), "‹it›"))
+    assert (shown.title, shown.happened) == ("The keyring is locked", "It was not unlocked: ‹it›")
+    assert (shown.trouble, str(shown)) == (Trouble.LOCKED, str(refused.value).replace(given.reveal(), "‹it›"))
+    assert await secrets.known(TARGET, PASSWORD) == given
 
 
 async def test_a_doubted_secret_is_asked_for_again_and_replaced() -> None:

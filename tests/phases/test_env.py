@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.envfiles.rewrite import read_values
 from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP
 from tekup_migrate.phases.env_undo import documented_mentions
@@ -251,6 +252,16 @@ async def test_a_file_with_none_of_the_plans_keys_does_not_count_as_pointed_at_t
     assert (await world.run()).ending is Ending.DIFFERS
     assert world.facts.startswith("differs\n.env: there is none of the keys that the plan names")
     assert (world.root / ".env").read_bytes() == content
+
+
+async def test_a_value_that_no_quoting_makes_safe_is_refused_with_the_reason_and_nothing_is_written(
+    world: EnvWorld,
+) -> None:
+    world.secrets.held["service key"] = Secret("sb$x", kind="service key", project=world.new)
+    outcome = await world.run()
+    assert outcome.ending is Ending.FAILED
+    assert "contains $, which Next.js and Vite expand" in str(outcome.error)
+    assert (world.root / ".env").read_bytes() == world.env()
 
 
 async def test_a_url_that_is_no_url_is_refused_with_its_file_and_key(world: EnvWorld) -> None:
