@@ -146,6 +146,8 @@ class Board:
     @property
     def phase(self) -> Phase:
         """The phase of the current step, else the first with something left to do, else the last."""
+        if not self.steps:
+            return self.plan.phases[0]
         status = self.status
         wanted = status.phase if status is not None else next((s.phase for s in self.left()), "")
         return next((phase for phase in self.plan.phases if phase.id == wanted), self.plan.phases[-1])

@@ -75,6 +75,10 @@ def test_the_present_phase_is_the_running_steps_else_the_first_with_something_le
     assert board.phase.id == "testing"
 
 
+def test_before_any_step_is_known_the_first_phase_is_the_present_one() -> None:
+    assert Board(PLAN, now=Clock()).phase.id == "setup"
+
+
 def test_an_error_stands_until_a_step_is_tried_again() -> None:
     board = a_board()
     error = MigrationError("Gone", happened="", unchanged="", remedy="")
