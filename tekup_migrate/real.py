@@ -54,6 +54,7 @@ def restoring_opening(plan: Plan, state: Path, *, called_as: tuple[str, ...] = (
 
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
+        """Open it for the length of the block."""
         store = await choose_store(operator, listen, state)
         surroundings = _surroundings(plan, state, store, called_as)
         async with AsyncExitStack() as stack:

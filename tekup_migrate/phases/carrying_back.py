@@ -146,6 +146,7 @@ async def _carry(context: Context, choices: Mapping[TableMove, str]) -> None:
     async with both_sides(context) as (source, target):
 
         async def one(back: TableMove) -> TableOutcome:
+            """Carry one table's rows back."""
             policy = Policy(choices[back])
             return await reconcile(
                 target, source, back, write=True, policy=policy, emit=context.listen, gate=context.gate

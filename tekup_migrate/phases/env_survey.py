@@ -251,6 +251,7 @@ async def _elsewhere(
         unsearched = (Unsearched(app.directory.name, f"only env files were searched: {error.title}"),)
 
     def search() -> list[Places | Unsearched]:
+        """Read every file; slow enough for a thread."""
         envs = _other_env_files(app.directory, names, successor, known)
         own = (BEGIN.encode(), END.encode())
         return [*envs, *find_mentions(app.directory, others, successor, own=own)]

@@ -89,13 +89,11 @@ async def connect(
             server_settings={"application_name": application_name},
         )
     except (
-        OSError,
+        OSError,  # also what TLS and a timeout raise
         UnicodeError,
-        ssl.SSLError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
         asyncpg.InternalClientError,
-        TimeoutError,
     ) as error:
         raise await diagnose(error, url, region=region) from error
     try:

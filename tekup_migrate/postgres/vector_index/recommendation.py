@@ -64,6 +64,15 @@ class ServerMemory(Struct, frozen=True, kw_only=True):
         """The most that one index build may take."""
         return max(int(self.total * SHARE_OF_MEMORY), self.maintenance_work_mem)
 
+    def granted(self, needed: int) -> int:
+        """Return the memory, in bytes, to give a build that needs this much: some more, as far as there is any."""
+        return min(max(needed * 5 // 4, self.maintenance_work_mem), self.for_building)
+
+    @property
+    def granted_workers(self) -> int:
+        """How many parallel workers a build is given: one fewer than the server has, and at most four."""
+        return max(0, min(4, self.parallel_workers - 1))
+
 
 class Recommendation(Struct, frozen=True, kw_only=True):
     """What to build on one vector column.
@@ -147,6 +156,21 @@ async def server_memory(connection: asyncpg.Connection, *, total: int | None = N
     )
 
 
+def _no_index(column: VectorColumn, memory: ServerMemory, *, metric: str, name: str, reason: str) -> Recommendation:
+    if column.dimensions > LARGEST_HALFVEC_DIMENSIONS:
+        reason = f"pgvector cannot index {column.dimensions} dimensions; searches scan all rows, which is exact"
+    return Recommendation(
+        column=column,
+        method=Method.NONE,
+        metric=metric,
+        halfvec=False,
+        parameters={},
+        name=name,
+        reason=reason,
+        memory=memory.told,
+    )
+
+
 def recommend(
     column: VectorColumn,
     memory: ServerMemory,
@@ -176,21 +200,10 @@ def recommend(
         chosen, reason = method, f"chosen by the operator instead of {chosen.value} ({reason})"
     halfvec = column.type == "vector" and (bool(halfvec) or column.dimensions > LARGEST_VECTOR_DIMENSIONS)
     if chosen is Method.NONE or column.dimensions > LARGEST_HALFVEC_DIMENSIONS:
-        if column.dimensions > LARGEST_HALFVEC_DIMENSIONS:
-            reason = f"pgvector cannot index {column.dimensions} dimensions; searches scan all rows, which is exact"
-        return Recommendation(
-            column=column,
-            method=Method.NONE,
-            metric=metric,
-            halfvec=False,
-            parameters={},
-            name=name,
-            reason=reason,
-            memory=memory.told,
-        )
+        return _no_index(column, memory, metric=metric, name=name, reason=reason)
     parameters = _parameters(chosen, column, existing)
     needed = build_bytes(chosen, column, parameters, halfvec=halfvec)
-    granted = min(max(needed * 5 // 4, memory.maintenance_work_mem), memory.for_building)
+    granted = memory.granted(needed)
     return Recommendation(
         column=column,
         method=chosen,
@@ -203,7 +216,7 @@ def recommend(
         build_bytes=needed,
         index_bytes=index_bytes(column, halfvec=halfvec),
         maintenance_work_mem=granted,
-        parallel_workers=max(0, min(4, memory.parallel_workers - 1)),
+        parallel_workers=memory.granted_workers,
         search_settings=_search_settings(chosen, column, parameters),
         memory=memory.told,
         comment=existing.comment if existing else None,
