@@ -213,10 +213,7 @@ class TextRequest(Struct, frozen=True, kw_only=True):
 
 
 class SecretRequest(Struct, frozen=True, kw_only=True):
-    """A secret that is needed and not held: which kind, for which project, why, and where it will be kept.
-
-    ``trouble`` says what was wrong with the one that was there or was given before.
-    """
+    """A secret that is needed and not held; ``trouble`` says what was wrong with the one that was there or given."""
 
     kind: str
     project: str

@@ -21,6 +21,7 @@ _TRIGGERS = """
     WHERE t.tgrelid = $1::text::regclass AND NOT t.tgisinternal AND t.tgenabled::text = ANY($2::text[])
     ORDER BY t.tgname
 """
+_ROLLBACK_SECONDS = 10
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
@@ -114,8 +115,10 @@ class Writer:
                 if self.mode.wake:
                     await connection.execute(self.mode.wake)
             except BaseException:
-                # Where even this fails, the connection is dropped, and the server rolls back.
+                # Where even this fails, or a server in trouble does not answer, the connection is dropped, and the
+                # server rolls back.
                 with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
-                    await connection.execute("ROLLBACK")
+                    async with asyncio.timeout(_ROLLBACK_SECONDS):
+                        await connection.execute("ROLLBACK")
                 raise
             await connection.execute("COMMIT")

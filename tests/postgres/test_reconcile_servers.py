@@ -106,8 +106,10 @@ async def test_a_full_disk_keeps_what_was_finished_and_the_copy_goes_on_once_the
             assert "No space left on device" in refused.value.happened
             await sides.assert_equal("first")
             finished = [event for event in sides.chunk_events() if event.table == "samples"]
-            kept = sum(event.rows for event in finished if event.state is ChunkState.VERIFIED)
-            assert 0 < kept == len((await sides.contents("samples"))[1]) < 20000
+            told = sum(event.rows for event in finished if event.state is ChunkState.VERIFIED)
+            kept = len((await sides.contents("samples"))[1])
+            # A chunk whose commit was under way when another one failed may be there without having been told.
+            assert 0 < told <= kept < 20000
             subprocess.run(["mount", "-o", "remount,size=200m", str(folder)], check=True)
             assert (await sides.reconcile("samples")).tally.sent.rows == 20000 - kept
             await sides.assert_equal("samples")
