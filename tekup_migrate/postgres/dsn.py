@@ -135,10 +135,14 @@ def parse_url(text: str) -> ParsedUrl:
     if not at or not userinfo:
         raise unreadable("It names no user before an @.")
     user, colon, password = userinfo.partition(":")
+    if not user.strip():
+        raise unreadable("It names no user before the password.")
+    if "%00" in rest:  # Postgres can hold it in no name and no password
+        raise unreadable("It holds a control character.")
     host, port, path = _split_location(location)
     database, _, query = path.partition("?")
     url = ConnectionUrl(
-        user=_decoded(user),
+        user=_decoded(user.strip()),
         host=host.lower().rstrip(".") or host,
         port=port,
         database=_decoded(database) or "postgres",

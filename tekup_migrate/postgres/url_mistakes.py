@@ -164,7 +164,7 @@ def _project_findings(url: ConnectionUrl, ref: str, region: str) -> list[Finding
 
 
 def _tls_findings(url: ConnectionUrl) -> list[Finding]:
-    mode = dict(url.parameters).get("sslmode", "")
+    mode = dict(url.parameters).get("sslmode", "").lower()
     if mode not in _UNSAFE_MODES or url.is_loopback:
         return []
     message = f"sslmode={mode} {_UNSAFE_MODES[mode]}."

@@ -53,6 +53,7 @@ BROKEN: dict[str, set[FindingKind]] = {
     # TLS.
     f"postgresql://postgres:x1@{DIRECT}:5432/postgres?sslmode=disable": {F.NO_TLS},
     f"postgresql://postgres:x1@{DIRECT}:5432/postgres?sslmode=allow": {F.NO_TLS},
+    f"postgresql://postgres:x1@{DIRECT}:5432/postgres?sslmode=DISABLE": {F.NO_TLS},
     f"postgresql://{USER}:x1@{POOLER}:5432/postgres?sslmode=prefer": {F.NO_TLS},
     f"postgresql://{USER}:x1@{POOLER}:5432/postgres?connect_timeout=9&sslmode=no-verify": {F.NO_TLS},
     # Placeholders.
@@ -244,6 +245,8 @@ def test_of_several_urls_the_one_that_can_migrate_this_project_is_taken_and_that
         ("host=db.example user=me port=none", "port"),
         (f"mysql://me:x@{DIRECT}/x", "host and a user"),
         (f"postgresql://{DIRECT}", "no user"),
+        (f"postgresql://:x@{DIRECT}/postgres", "no user"),
+        (f"postgresql://postgres:%00@{DIRECT}/postgres", "control character"),
     ],
 )
 def test_rubbish_is_refused_with_the_reason_and_without_repeating_it(text: str, why: str) -> None:
