@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tekup_migrate.git.program import GitError, GitOutput, decode, git_failed, run_git
 from tekup_migrate.git.status import StatusEntry, parse_status
@@ -95,6 +95,10 @@ class Repository:
         common = await run_git("rev-parse", "--git-common-dir", cwd=path)
         common_dir = await asyncio.to_thread((path / common.text).resolve)
         return cls(Path(top.text), Path(git_dir.text), common_dir)
+
+    def name_of(self, directory: Path, name: str) -> str:
+        """Return how git names the file ``name`` of a folder in the repository: from the top, with ``/``."""
+        return PurePosixPath(directory.resolve().relative_to(self.root.resolve()).as_posix(), name).as_posix()
 
     async def git(
         self,

@@ -210,8 +210,9 @@ async def note_text(context: Context, step: str, app: str, name: str) -> None:
     noted = _texts(context, step)
     if name in {text.name for text in noted}:
         return
-    repository = await Repository.open(context.plan.apps[app].directory)
-    text = RewrittenText(name, own_work=bool(await repository.status([name])))
+    directory = context.plan.apps[app].directory
+    repository = await Repository.open(directory)
+    text = RewrittenText(name, own_work=bool(await repository.status([repository.name_of(directory, name)])))
     context.memory.remember(_texts_key(step), msgspec.json.encode((*noted, text)))
 
 

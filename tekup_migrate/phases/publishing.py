@@ -52,7 +52,7 @@ class Commit(Step):
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
         head = await repository.head()
-        paths = self._paths(context)
+        paths = self._paths(context, repository)
         changed = [entry.path for entry in await repository.status(paths)]
         others = [entry.path for entry in await repository.status() if entry.path not in paths]
         return Preview(
@@ -61,7 +61,9 @@ class Commit(Step):
             verb="Commit",
             undo=self.undo_note,
             actions=(
-                Command(("git", "commit", "--only", "-m", self._message(context), "--", *changed), str(app.directory)),
+                Command(
+                    ("git", "commit", "--only", "-m", self._message(context), "--", *changed), str(repository.root)
+                ),
                 Remark(f"{len(others)} other changed files stay uncommitted, as they are."),
                 *await self._own_changes(context, repository),
             ),
@@ -87,7 +89,8 @@ class Commit(Step):
             return False
         if readme in texts and await written_by_us(context, self.app, readme) in (kept[1:], None):
             return False
-        committed = await repository.read("show", f"HEAD:./{readme}", check=False)
+        path = repository.name_of(context.plan.apps[self.app].directory, readme)
+        committed = await repository.read("show", f"HEAD:{path}", check=False)
         return committed.exit_code == 0 and kept[1:] != committed.stdout
 
     async def apply(self, context: Context) -> None:
@@ -98,7 +101,7 @@ class Commit(Step):
 
         app = context.plan.apps[self.app]
         repository = await Repository.open(app.directory)
-        paths = self._paths(context)
+        paths = self._paths(context, repository)
         record = await commit_paths(
             repository,
             paths,
@@ -115,7 +118,7 @@ class Commit(Step):
         from tekup_migrate.git.repository import Repository
 
         repository = await Repository.open(context.plan.apps[self.app].directory)
-        left = [entry.path for entry in await repository.status(self._paths(context))]
+        left = [entry.path for entry in await repository.status(self._paths(context, repository))]
         head = await repository.head()
         good = not left and head.branch == context.plan.branch
         return Evidence(
@@ -178,10 +181,12 @@ class Commit(Step):
     def _message(self, context: Context) -> str:
         return f"docs: the database moved to Supabase project {context.plan.target.ref}"
 
-    def _paths(self, context: Context) -> tuple[str, ...]:
+    def _paths(self, context: Context, repository: Repository) -> tuple[str, ...]:
+        """Return the files that this run wrote, as git names them; the app may be a folder of its repository."""
         app = context.plan.apps[self.app]
         texts = (text.name for text in rewritten_texts(context, self.app))
-        return tuple(dict.fromkeys((app.readme, *own_config(context, self.app, app), *texts)))
+        names = dict.fromkeys((app.readme, *own_config(context, self.app, app), *texts))
+        return tuple(repository.name_of(app.directory, name) for name in names)
 
 
 class Push(Step):

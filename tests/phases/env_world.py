@@ -48,17 +48,19 @@ class TargetSecrets(NoSecrets):
 
 @dataclass
 class EnvWorld:
-    """The repository, the plan, and a run over one env step."""
+    """The repository, the plan, and a run over one env step; the app is the repository, or the folder ``below`` it."""
 
     folder: Path
+    below: str = ""
     rewrite: Mapping[str, str] = field(default_factory=lambda: dict(KEYS))
     old: str = field(default_factory=made_ref)
     new: str = field(default_factory=made_ref)
 
     def __post_init__(self) -> None:
-        self.root = self.folder / "blåbær [app]"
+        self.top = self.folder / "blåbær [app]"
+        self.root = self.top / self.below
         self.root.mkdir(parents=True)
-        self.git("init", "-q")
+        subprocess.run(["git", "init", "-q"], cwd=self.top, check=True, capture_output=True)
         self.secrets = TargetSecrets(self.new)
         self.old_key = made_secret_key()
         self.operator = ScriptedOperator()

@@ -25,10 +25,10 @@ TEXTS = {
 CHOSEN = {"compose.yml#3": REWRITE, ".github/workflows/ci.yml#2": REWRITE, "docs/øl [1].md#1": REWRITE}
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[EnvWorld]:
+@pytest.fixture(params=["", "apps/blå bær"], ids=["its own repository", "a folder of one"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[EnvWorld]:
     """A repository with a tracked env file, three texts that name the old project, and one that does not."""
-    made = EnvWorld(tmp_path)
+    made = EnvWorld(tmp_path, below=request.param)
     for key, value in (("user.name", "Me"), ("user.email", "me@example.com"), ("core.autocrlf", "false")):
         made.git("config", key, value)
     made.git("checkout", "-q", "-b", "one")
@@ -44,7 +44,7 @@ def world(tmp_path: Path) -> Iterator[EnvWorld]:
 
 def git(world: EnvWorld, *arguments: str) -> str:
     """Run git in the repository and return what it says."""
-    argv = ["git", "-c", "core.quotePath=false", *arguments]
+    argv = ["git", "-c", "core.quotePath=false", "-c", "status.relativePaths=true", *arguments]
     return subprocess.run(argv, cwd=world.root, check=True, capture_output=True, encoding="utf-8").stdout
 
 
@@ -63,15 +63,15 @@ async def go(world: EnvWorld) -> Outcome:
 async def test_rewritten_texts_are_committed_and_neither_env_files_nor_other_work_goes_along(world: EnvWorld) -> None:
     world.write("other.txt", "mine, later\n", tracked=False)
     assert (await go(world)).ending is Ending.FINISHED
-    assert set(git(world, "show", "--name-only", "--format=").splitlines()) == set(TEXTS)
+    assert set(git(world, "show", "--relative", "--name-only", "--format=").splitlines()) == set(TEXTS)
     for name, text in TEXTS.items():
-        committed = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=world.root, check=True, capture_output=True)
+        committed = subprocess.run(["git", "show", f"HEAD:./{name}"], cwd=world.root, check=True, capture_output=True)
         assert committed.stdout == text.format(world.new).encode()
-    assert git(world, "status", "--porcelain").splitlines() == [" M .env", " M other.txt"]
+    assert git(world, "status", "--short").splitlines() == [" M .env", " M other.txt"]
     runner, _ = walker(world)
     assert (await Rollback.of(runner).run()).ending is Ending.FINISHED
     assert git(world, "log", "--format=%s").splitlines() == ["before"]
-    assert git(world, "status", "--porcelain").splitlines() == [" M other.txt"]
+    assert git(world, "status", "--short").splitlines() == [" M other.txt"]
 
 
 async def test_work_of_the_operators_own_in_a_rewritten_text_is_named_before_it_is_committed(world: EnvWorld) -> None:
@@ -80,7 +80,7 @@ async def test_work_of_the_operators_own_in_a_rewritten_text_is_named_before_it_
     (preview,) = (preview for step, preview in world.operator.previews if "commit" in step)
     warnings = [action.text for action in preview.actions if isinstance(action, Remark) and action.warning]
     assert warnings == ["compose.yml had uncommitted changes of yours before; they are committed with it."]
-    assert git(world, "show", "HEAD:compose.yml").endswith("# mine\n")
+    assert git(world, "show", "HEAD:./compose.yml").endswith("# mine\n")
 
 
 async def test_with_the_seals_key_lost_a_rewritten_text_is_still_known_as_this_runs_own(world: EnvWorld) -> None:
@@ -94,4 +94,4 @@ async def test_with_the_seals_key_lost_a_rewritten_text_is_still_known_as_this_r
     preview = await commit.preview(world.context())
     assert "compose.yml had uncommitted changes of yours" in str(preview.actions)
     assert (await walker(world)[0].run()).ending is Ending.FINISHED
-    assert set(git(world, "show", "--name-only", "--format=").splitlines()) == set(TEXTS)
+    assert set(git(world, "show", "--relative", "--name-only", "--format=").splitlines()) == set(TEXTS)
