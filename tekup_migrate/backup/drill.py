@@ -143,7 +143,7 @@ async def drill(
         listen: takes events.
         gate: where a pause is asked for.
         proved: tables of this very backup that an earlier, paused drill has proved; they are passed over.
-        note: takes each table that came back equal, as soon as it is known.
+        note: takes each table that came back equal, and its keys with it, as soon as it is known.
 
     Raises:
         MigrationError: the backup is damaged, or pg_restore could not do its work at all.

@@ -16,7 +16,7 @@ from tekup_migrate.backup.locking import nothing_written_since
 from tekup_migrate.backup.manifest import ARCHIVE, Manifest, TableContent
 from tekup_migrate.backup.programs import DumpPrograms, choose_programs
 from tekup_migrate.backup.script import Script, read_sql, run_script
-from tekup_migrate.backup.toc import ArchiveEntry, entries_of, write_list
+from tekup_migrate.backup.toc import ArchiveEntry, by_table, entries_of, write_list
 from tekup_migrate.backup.trial import RestoredTable, compare_table
 from tekup_migrate.backup.verify import require_whole
 from tekup_migrate.credentials.secret import Secret
@@ -262,8 +262,7 @@ async def _restore_table(  # noqa: PLR0917 - the parts of one restore
     with tempfile.TemporaryDirectory(prefix="tekup-migrate-") as temporary:
         definition, rows = Path(temporary) / "definition.list", Path(temporary) / "rows.list"
         for file, kind in ((definition, "TABLE"), (rows, "TABLE DATA")):
-            prefix = f"{kind} {old.schema} {old.name} "
-            write_list(file, [entry for entry in entries if entry.kind == kind and entry.rest.startswith(prefix)])
+            write_list(file, by_table(kind, entries, manifest.tables).get(content, ()))
         options = (f"--use-list={definition}", "--no-owner", "--no-tablespaces")
         sql = _statement(await read_sql(archive, options, programs), old, new)
         script = Script(

@@ -57,9 +57,10 @@ async def opened_backup(folder: Path, key: Secret | None) -> AsyncIterator[Path]
     await asyncio.to_thread(clear_left_over, outer)
     await asyncio.to_thread(require_room, outer, manifest.bytes, what="the unsealed copy of the backup")
     make_private(outer)
+    # At once: without the note another process takes the folder for one that was left behind.
+    note_writer(outer, os.getpid())
     watchdog = Watchdog.start(outer, keep=False)
     try:
-        await asyncio.to_thread(note_writer, outer, os.getpid())
         copy = outer / folder.name
         make_private(copy)
         make_private(copy / ARCHIVE)

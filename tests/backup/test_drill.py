@@ -12,7 +12,7 @@ import pytest
 from tekup_migrate.backup.drill import drill, drill_major, expected_seconds
 from tekup_migrate.backup.dump import backup_project
 from tekup_migrate.backup.manifest import Manifest, write_manifest
-from tekup_migrate.backup.trial import RestoreTarget
+from tekup_migrate.backup.trial import RestoredTable, RestoreTarget
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress, Ran
 from tekup_migrate.gate import Gate
@@ -179,6 +179,40 @@ async def test_tables_whose_names_begin_alike_are_not_taken_for_each_other(
     result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
     assert result.verdict is Verdict.PASSED
     assert result.left_out == ()
+
+
+async def test_rows_that_are_older_than_a_check_and_break_it_come_back(
+    ledger: Ledger, root: Path, target_server: SharedServer, events: Events
+) -> None:
+    await ledger.execute("ALTER TABLE public.accounts ADD CHECK (title <> 'account 3') NOT VALID")
+    folder = await backed_up(ledger, root)
+    result = await drill(folder, restore_target(target_server), listen=events.append, gate=Gate())
+    assert result.verdict is Verdict.PASSED
+    assert result.left_out == ()
+
+
+async def test_a_table_whose_key_its_rows_break_is_not_kept_as_proved(
+    ledger: Ledger, root: Path, source_server: SharedServer, target_server: SharedServer, events: Events
+) -> None:
+    database = ledger.url.database
+    await ledger.execute("CREATE TABLE public.twice (id int CONSTRAINT only_once PRIMARY KEY)")
+    administrator = await connect_as_superuser(source_server.server, database)
+    # What a damaged index lets happen.
+    for ready in (False, True):
+        await administrator.execute(
+            f"UPDATE pg_index SET indisready = {ready} WHERE indexrelid = 'public.only_once'::regclass"
+        )
+        if not ready:
+            await administrator.execute("INSERT INTO public.twice VALUES (1), (1)")
+    await administrator.close()
+    folder = await backed_up(ledger, root)
+    kept: list[RestoredTable] = []
+    target = restore_target(target_server)
+    result = await drill(folder, target, listen=events.append, gate=Gate(), note=kept.append)
+    assert [left.entry.split(" ")[0] for left in result.left_out] == ["CONSTRAINT"]
+    assert result.verdict is Verdict.DIFFERS
+    again = await drill(folder, target, listen=events.append, gate=Gate(), proved=kept)
+    assert again.verdict is Verdict.DIFFERS
 
 
 async def test_a_pause_ends_the_drill_and_drops_its_database(

@@ -105,6 +105,7 @@ async def test_a_pause_in_the_middle_of_a_restore_changes_nothing_and_leaves_no_
         ("INSERT INTO public.accounts (title) VALUES ('late')", "before"),
         ("UPDATE public.accounts SET title = 'late' WHERE title = 'account 3'", "after"),
         ("DELETE FROM public.accounts WHERE title = 'account 3'", "after"),
+        ("SAVEPOINT part; UPDATE public.accounts SET title = 'late' WHERE title = 'account 3'", "whole before"),
     ],
 )
 async def test_a_row_written_after_the_rows_were_counted_stops_the_restore(
@@ -115,8 +116,13 @@ async def test_a_row_written_after_the_rows_were_counted_stops_the_restore(
     live = (folder, ledger.url, ledger.password)
     writer = await ledger.database.connect()
     await writer.execute("BEGIN")
-    if begun == "before":
+    if begun == "whole before":
+        # The whole transaction has a number of its own, which the snapshot names, and so does its part.
+        await writer.execute("SELECT pg_catalog.pg_current_xact_id()")
+    if begun != "after":
         await writer.execute(written)
+    # Another one that begins later and is over.
+    await ledger.execute("SELECT pg_catalog.pg_current_xact_id()")
     counted = await changes_since(*live, listen=events.append, gate=Gate())
     if begun == "after":
         await writer.execute(written)
@@ -125,10 +131,23 @@ async def test_a_row_written_after_the_rows_were_counted_stops_the_restore(
     with pytest.raises(MigrationError, match="written to after its rows were counted"):
         await restore_in_place(*live, listen=events.append, gate=Gate(), counted=counted)
     late = await _fetch(ledger, "SELECT count(*), count(*) FILTER (WHERE title = 'late') FROM public.accounts")
-    assert late == [{"I": (21, 1), "U": (20, 1), "D": (19, 0)}[written[0]]]
+    assert late == [{"I": (21, 1), "U": (20, 1), "S": (20, 1), "D": (19, 0)}[written[0]]]
     counted = await changes_since(*live, listen=events.append, gate=Gate())
     again = await restore_in_place(*live, listen=events.append, gate=Gate(), counted=counted)
     assert again.verdict is Verdict.PASSED
+
+
+async def test_a_table_that_was_made_anew_after_the_count_is_not_dropped_uncounted(
+    ledger: Ledger, root: Path, events: Events
+) -> None:
+    folder = await backed_up(ledger, root)
+    await ledger.execute('DROP TABLE public."Entries; odd" CASCADE')
+    live = (folder, ledger.url, ledger.password)
+    counted = await changes_since(*live, listen=events.append, gate=Gate())
+    await ledger.execute('CREATE TABLE public."Entries; odd" AS SELECT 1 AS id')
+    with pytest.raises(MigrationError, match="written to after its rows were counted"):
+        await restore_in_place(*live, listen=events.append, gate=Gate(), counted=counted)
+    assert await _fetch(ledger, 'SELECT * FROM public."Entries; odd"') == [(1,)]
 
 
 async def test_a_backup_of_a_newer_server_is_restored_into_an_older_one(
@@ -157,6 +176,18 @@ async def test_a_single_table_comes_back_under_a_new_name(
     protected = await _fetch(ledger, "SELECT relrowsecurity FROM pg_class WHERE relname = 'old; copy'")
     assert protected == [(True,)]
     assert await _fetch(ledger, "SELECT DISTINCT title FROM public.accounts") == [("spoilt",)]
+
+
+async def test_a_single_table_brings_no_row_into_a_live_table_whose_name_begins_like_its_own(
+    ledger: Ledger, root: Path, events: Events
+) -> None:
+    await ledger.execute("CREATE TABLE public.a AS SELECT 1 AS id; CREATE TABLE public.\"a b\" AS SELECT 2 AS id")
+    folder = await backed_up(ledger, root)
+    found = await restore_table(
+        folder, Relation("public", "a"), "old", ledger.url, ledger.password, listen=events.append, gate=Gate()
+    )
+    assert found.equal
+    assert await _fetch(ledger, 'SELECT id FROM public."a b"') == [(2,)]
 
 
 async def test_a_taken_name_is_refused_and_the_table_of_that_name_is_untouched(
