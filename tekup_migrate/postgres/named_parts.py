@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 _NAMES = {
-    "host": ("host", "hostname", "host name", "hostaddr", "server", "data source"),
+    "host": ("host", "hostname", "host name", "server", "data source"),
+    "address": ("hostaddr",),
     "port": ("port",),
     "database": ("database", "database name", "dbname", "db", "db name", "initial catalog"),
     "user": ("user", "username", "user name", "user id", "userid", "uid", "role"),
@@ -19,7 +20,9 @@ _BEFORE = r"(?:(?:supabase|postgres(?:ql)?|pg|db|database)[ _.-]?)*"
 # The longest name first: else "database" would be read where "database name" stands.
 _NAME = "|".join(re.escape(name).replace(r"\ ", "[ _-]?") for name in sorted(_PART_OF, key=len, reverse=True))
 _KEY = rf"(?<![\w.-])[\"']?{_BEFORE}(?P<name>{_NAME})[\"']?"
-_AFTER = rf"(?=[ \t;,]+[\"']?{_BEFORE}(?:{_NAME})[\"']?[ \t]*[=:]|;[ \t]*(?:[a-z][\w .]*=|$)|[ \t]+#|$)"
+_AFTER = rf"(?=[ \t;,]+[\"']?{_BEFORE}(?:{_NAME})[\"']?[ \t]*[=:]"
+# A word that another part's name follows is no name: it belongs to the value before.
+_AFTER += rf"|;[ \t]*(?:(?![\w.]+[ \t]+{_BEFORE}(?:{_NAME})[ \t]*=)[a-z][\w .]*=|$)|[ \t]+#|$)"
 _PART = re.compile(
     rf"{_KEY}(?:[ \t]*[=:][ \t]*|\t+[ \t]*)"
     rf"(?P<value>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|(?P<open>.*?){_AFTER})",
@@ -43,7 +46,9 @@ def named_parts(text: str) -> Mapping[str, str]:
     for part, value in (*_labelled(lines), *_pairs("\n".join(lines))):
         if value:
             parts.setdefault(part, value)
-    return parts
+    address = parts.pop("address", "")
+    # Beside an address, the host's name is the one that its certificate is for.
+    return {"host": address, **parts} if address else parts
 
 
 def password_places(text: str) -> Iterator[tuple[int, int]]:
@@ -63,7 +68,7 @@ def _value(found: re.Match[str]) -> str:
     value = found["value"]
     if found["open"] is None:
         quote = value[0]
-        return value[1:-1].replace(f"\\{quote}", quote)
+        return re.sub(rf"\\([\\{quote}])", r"\1", value[1:-1])
     bare = value.strip().rstrip(",")
     return bare if _part_of(found["name"]) == "password" else re.split(r"[\s,]", bare, maxsplit=1)[0].strip("\"'")
 

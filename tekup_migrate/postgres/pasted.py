@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, quote, urlencode
 
 from tekup_migrate.credentials.secret import Secret
@@ -23,6 +24,7 @@ _URL = re.compile(
     re.IGNORECASE,
 )
 _JDBC = re.compile(r"jdbc:postgresql://(?P<location>[^\s\"'?;]+)(?:\?(?P<query>[^\s\"';]*))?", re.IGNORECASE)
+_PLACE = re.compile(r"(?:\w+://)?(?:\[(?P<v6>[^\]]+)\]|(?P<name>[^:/@\[\]\s]+))(?::(?P<port>\d+))?/?")
 _ALONE = re.compile(r"postgres(?:ql)?(?:\+\w+)?://(?!.*://)(?!.*\s#)", re.IGNORECASE)
 
 
@@ -135,13 +137,14 @@ def _from_parts(text: str) -> ParsedUrl:
     parts = named_parts(text)
     if "host" not in parts or "user" not in parts:
         raise _not_even_parts(text)
-    port = parts.get("port") or "5432"
+    host, beside = _place(parts["host"])
+    port = parts.get("port") or beside or "5432"
     if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
         raise unreadable("Its port is not a number from 1 to 65535.")
     mode = parts.get("sslmode", "").lower()
     url = ConnectionUrl(
         user=parts["user"],
-        host=parts["host"].lower().rstrip("."),
+        host=host.lower().rstrip("."),
         port=int(port),
         database=parts.get("database") or "postgres",
         parameters=(("sslmode", mode),) if mode else (),
@@ -151,6 +154,17 @@ def _from_parts(text: str) -> ParsedUrl:
     findings = tuple(found for found in password_findings(secret or "") if found.fatal)
     held = Secret(secret, kind="database password", project=url.ref) if secret else None
     return replace(parse_url(str(url)), password=held, findings=findings)
+
+
+def _place(host: str) -> tuple[str, str]:
+    """Return a host, and the port that is written behind it, if any."""
+    found = _PLACE.fullmatch(host)
+    if found is not None:
+        return found["v6"] or found["name"], found["port"] or ""
+    try:
+        return str(IPv6Address(host)), ""
+    except ValueError:
+        raise unreadable("Its host is not one name or address.") from None
 
 
 def _not_even_parts(text: str) -> ConnectionFailedError:

@@ -181,7 +181,7 @@ async def test_a_single_table_comes_back_under_a_new_name(
 async def test_a_single_table_brings_no_row_into_a_live_table_whose_name_begins_like_its_own(
     ledger: Ledger, root: Path, events: Events
 ) -> None:
-    await ledger.execute("CREATE TABLE public.a AS SELECT 1 AS id; CREATE TABLE public.\"a b\" AS SELECT 2 AS id")
+    await ledger.execute('CREATE TABLE public.a AS SELECT 1 AS id; CREATE TABLE public."a b" AS SELECT 2 AS id')
     folder = await backed_up(ledger, root)
     found = await restore_table(
         folder, Relation("public", "a"), "old", ledger.url, ledger.password, listen=events.append, gate=Gate()

@@ -190,6 +190,8 @@ def test_a_good_url_is_read_in_every_dress(text: str) -> None:
         ('PGPASSWORD="a b # c"', "a b # c"),
         ("Password=a b;Trust Server Certificate=true", "a b"),
         ("password: 100%#sure", "100%#sure"),
+        ("password=a;b port=5432", "a;b"),
+        ("password='a\\\\b'", "a\\b"),
     ],
 )
 @pytest.mark.parametrize("place", ["{}\nhost: h.example\nuser: me", "host=h.example user=me {}"])
@@ -198,6 +200,23 @@ def test_a_password_beside_its_name_is_taken_whole(written: str, meant: str, pla
     assert reading.password is not None
     assert reading.password.reveal() == meant
     assert (reading.url.host, reading.url.user) == ("h.example", "me")
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("host=h.example:6543", "h.example:6543"),
+        ("host: h.example:6543\nport: 5432", "h.example:5432"),
+        ("host=tcp://h.example:6543/", "h.example:6543"),
+        ("host=[2001:db8::1]:6543", "[2001:db8::1]:6543"),
+        ("host=2001:db8::1", "[2001:db8::1]:5432"),
+        ("hostaddr=192.0.2.1 host=h.example", "h.example:5432"),
+        ("hostaddr=192.0.2.1", "192.0.2.1:5432"),
+    ],
+)
+def test_a_host_may_have_its_port_behind_it_and_an_address_beside_it(written: str, meant: str) -> None:
+    reading = read_pasted(f"{written}\nuser: me\npassword: p")
+    assert str(reading.url) == f"postgresql://me@{meant}/postgres"
 
 
 @pytest.mark.parametrize("text", ["host:\nuser: me\npassword:\nport: 5432", "Host\nUser\nme", "host=\nuser=me"])
@@ -243,6 +262,7 @@ def test_of_several_urls_the_one_that_can_migrate_this_project_is_taken_and_that
         ("correct horse battery staple", "host and a user"),
         ("host=db.example port=5432", "host and a user"),
         ("host=db.example user=me port=none", "port"),
+        ("host=db.example/data user=me", "one name or address"),
         (f"mysql://me:x@{DIRECT}/x", "host and a user"),
         (f"postgresql://{DIRECT}", "no user"),
         (f"postgresql://:x@{DIRECT}/postgres", "no user"),
