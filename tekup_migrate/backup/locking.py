@@ -53,7 +53,10 @@ def nothing_written_since(counted: Iterable[Counted]) -> str:
 
 
 def _failing_if(condition: str, table: Counted) -> str:
-    message = f"{table.relation} was written to after its rows were counted: stop whatever writes to it, then try again"
+    message = (
+        f"{table.relation} was, or may have been, written to after its rows were counted:"
+        " stop whatever writes to the database, end transactions that stay open, then try again"
+    )
     return f"IF {condition}\nTHEN RAISE EXCEPTION USING MESSAGE = {quote_literal(message)}; END IF;"
 
 
