@@ -28,7 +28,11 @@ def proved_note(folder: Path, tables: Sequence[RestoredTable]) -> bytes:
 def proved_tables(folder: Path, note: bytes | None) -> tuple[RestoredTable, ...]:
     """Return the tables that a note says were proved; none where it is about another backup, or a changed one."""
     kept = msgspec.json.decode(note, type=_Note) if note else None
-    return kept.tables if kept is not None and kept.seal == _seal_of(folder) else ()
+    try:
+        return kept.tables if kept is not None and kept.seal == _seal_of(folder) else ()
+    except FileNotFoundError:
+        # The drill itself says what is missing.
+        return ()
 
 
 def _seal_of(folder: Path) -> str:

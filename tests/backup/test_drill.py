@@ -11,7 +11,8 @@ import pytest
 
 from tekup_migrate.backup.drill import drill, drill_major, expected_seconds
 from tekup_migrate.backup.dump import backup_project
-from tekup_migrate.backup.manifest import Manifest, write_manifest
+from tekup_migrate.backup.manifest import CHECKSUMS, Manifest, TableContent, write_manifest
+from tekup_migrate.backup.proved import proved_note, proved_tables
 from tekup_migrate.backup.trial import RestoredTable, RestoreTarget
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.events import Event, Progress, Ran
@@ -213,6 +214,15 @@ async def test_a_table_whose_key_its_rows_break_is_not_kept_as_proved(
     assert result.verdict is Verdict.DIFFERS
     again = await drill(folder, target, listen=events.append, gate=Gate(), proved=kept)
     assert again.verdict is Verdict.DIFFERS
+
+
+def test_what_was_proved_of_a_backup_whose_checksums_are_gone_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / CHECKSUMS).write_text("made up\n", encoding="utf-8")
+    table = TableContent(schema="public", name="a", rows=1, digest="d", bytes=1)
+    note = proved_note(tmp_path, [RestoredTable(table, "d", 1)])
+    assert proved_tables(tmp_path, note) == (RestoredTable(table, "d", 1),)
+    (tmp_path / CHECKSUMS).unlink()
+    assert proved_tables(tmp_path, note) == ()
 
 
 async def test_a_pause_ends_the_drill_and_drops_its_database(
