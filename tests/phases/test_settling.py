@@ -111,7 +111,8 @@ async def test_each_item_of_the_comparison_can_be_changed_and_what_stays_is_repo
     Picking(moving, *answers, "Go on")
     facts = (await moving.go("compare")).facts
     assert "stays behind: index public.notes_body → index public.app_notes_body (left behind by the operator)" in facts
-    assert "moves: function public.mixed()" in facts
+    warned = "function public.mixed() uses public.people, which does not move and is not in the target"
+    assert f"moves: function public.mixed() ({warned})" in facts
     assert "moves: function public.count_notes() → function app.count_notes()" in facts
     assert "moves: enum type public.kind → enum type public.app_kind" in facts
     assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
