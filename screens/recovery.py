@@ -10,7 +10,7 @@ from tekup_migrate.backup.catalogue import FinishedBackup
 from tekup_migrate.cover import age_of
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
-from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, Relation
 from tekup_migrate.restoration import restoring_step
 from tekup_migrate.steps import Option, Question, Step
 
@@ -21,9 +21,6 @@ _TABLES_A_PAGE = 7
 
 _MOST = 8
 """A dialog has few keys, and one of them is for changing nothing."""
-
-_LONGEST_NAME = 63
-"""Bytes of a name in Postgres."""
 
 NO_BACKUP = "No backup of this run is there yet. The setup phase makes them."
 
@@ -117,7 +114,7 @@ def on_failed_restore(error: MigrationError) -> Question:
 
 def _fitting(name: str, ending: str) -> str:
     """Return a name with an ending, cut such that Postgres, which takes 63 bytes, would not cut it."""
-    room = _LONGEST_NAME - len(ending)
+    room = LONGEST_NAME_BYTES - len(ending)
     return name.encode()[:room].decode(errors="ignore") + ending
 
 

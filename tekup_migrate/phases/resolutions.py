@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tekup_migrate.plan import Move
+from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ class Choice(Enum):
 
 _NAME = r'"(?:[^"]|"")+"|[^".]+'
 _PLACE = re.compile(rf"(?:({_NAME})\.)?({_NAME})")
-
-LONGEST_NAME_BYTES = 63
-"""Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
 
 
 class Place(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,12 +74,17 @@ class ProvedTable:
         """Remember a range."""
         low, high = (msgspec.json.encode(bound).decode() for bound in (proved.part.low, proved.part.high))
         values = (self._name, *proved.place, low, high, str(proved.digest), proved.marks.source, proved.marks.target)
-        self._connection.execute("INSERT OR REPLACE INTO proved VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+        self._write("INSERT OR REPLACE INTO proved VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
 
     def drop(self, proved: Proved) -> None:
         """Forget a range."""
         where = "tbl = ? AND major = ? AND minor = ?"
-        self._connection.execute(f"DELETE FROM proved WHERE {where}", (self._name, *proved.place))
+        self._write(f"DELETE FROM proved WHERE {where}", (self._name, *proved.place))
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        # A full disk must not stop the copy. What then stays is held against the row versions before it is relied on.
+        with suppress(sqlite3.OperationalError):
+            self._connection.execute(statement, values)
 
 
 class ProvedRanges:
@@ -137,6 +142,9 @@ def _connect(path: Path) -> sqlite3.Connection:
         # A lost entry is read and compared again; what is there is never half an entry.
         connection.execute("PRAGMA synchronous = NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
+        sound = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if sound != "ok":
+            raise sqlite3.DatabaseError(sound)
         if version not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"version {version}")
         if version == 0:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LONGEST_NAME_BYTES = 63
+"""Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
+
 
 def quote_ident(name: str) -> str:
     """Return ``name`` as a quoted identifier; always quoted, so that no list of keywords is needed.

@@ -25,10 +25,12 @@ Planning = Callable[[KeyRange], AsyncIterator[Chunk]]
 async def recollect(proved: ProvedRanges, source: Side, target: Side, pair: TablePair) -> Recollection | None:
     """Return what is remembered of a table; None where row versions do not tell whether rows are the same.
 
-    A table without a key has no ranges, one that is cut into lists of keys has too many, and what a type that carries
-    OIDs shows depends on other rows than its own.
+    A table without a key has no ranges, one that is cut into lists of keys has too many, and what a composite or a
+    type that carries OIDs shows depends on other rows than its own.
     """
     if not pair.key or pair.listed or not pair.binary:
+        return None
+    if any(column.type.has_fields for table in (pair.source, pair.target) for column in table.columns):
         return None
     async with source.connection() as ours, target.connection() as theirs:
         homes = [await read_home(ours, pair.source.relation), await read_home(theirs, pair.target.relation)]

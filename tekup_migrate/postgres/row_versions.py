@@ -5,8 +5,9 @@ of the transaction that made it (``xmin``) and its place in the table's file (``
 read in the same way, a key range with the same versions holds the same rows. Values stored apart belong to their
 version and need not be read. Source: "System Columns" and "Database Physical Storage" of the Postgres manual.
 
-This sees every change that comes through SQL. What it cannot see is a disk that loses bits; the read-only comparison
-reads every value and never relies on versions.
+This sees every change of rows that comes through SQL. What it cannot see is a server that forgets what it had
+committed, as after a crash without ``synchronous_commit``, or a disk that was put back as it was earlier or loses bits.
+The read-only comparison reads every value and never relies on versions.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _MAY_ASK = """
 """
 # The server and its history, as a restore to an earlier moment begins another; half the numbers that transactions have
 # before they begin anew; the file; and all that decides how its bytes are read. Only the heap keeps versions like this,
-# and a virtual column is computed anew from whatever its function is today.
+# and a virtual column is computed anew from whatever its function is today. What an unlogged table's transactions did
+# need not be on disk when they end, so that after a crash others may be given their numbers.
 _HOME = """
     SELECT pg_catalog.concat_ws(' ',
         (SELECT system_identifier FROM pg_catalog.pg_control_system()),
@@ -49,7 +51,7 @@ _HOME = """
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_am AS m ON m.oid = c.relam AND m.amname = 'heap'
     JOIN pg_catalog.pg_database AS d ON d.datname = pg_catalog.current_database()
-    WHERE c.oid = $1::text::regclass
+    WHERE c.oid = $1::text::regclass AND c.relpersistence = 'p'
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute AS v WHERE v.attrelid = c.oid AND v.attgenerated = 'v')
 """
 

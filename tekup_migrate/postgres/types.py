@@ -86,6 +86,11 @@ class PgType:
         return any(part.copies_with_oids for part in base.parts)
 
     @property
+    def has_fields(self) -> bool:
+        """Whether there is a composite inside: its fields can be emptied without a row being touched."""
+        return self.kind == "c" or any(part.has_fields for part in self.parts)
+
+    @property
     def is_sent_alike(self) -> bool:
         """Whether ``send`` gives the same bytes for the same value in every database and version."""
         base = self.base

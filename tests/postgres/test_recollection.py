@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.events import Event
 from tekup_migrate.postgres import chunks, proved_ranges
-from tekup_migrate.postgres.digest import RowDigests
+from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork
+from tekup_migrate.postgres.digest import Digest, RowDigests
+from tekup_migrate.postgres.keys import KeyRange
 from tekup_migrate.postgres.outcome import Policy
-from tekup_migrate.postgres.proved_ranges import ProvedRanges
+from tekup_migrate.postgres.proved_ranges import Marks, Proved, ProvedRanges
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
 
@@ -244,3 +246,65 @@ async def test_whatever_happens_between_passes_both_sides_are_equal_after_each(
         assert outcome.tally.source.rows == len(ours), "every row is in exactly one chunk"
         await sides.assert_equal(table)
     await sides.on_both(f"DROP TABLE {table}")
+
+
+async def test_a_composite_whose_field_was_emptied_is_read_again_though_no_row_has_a_new_version(
+    sides: Pair, memory: ProvedRanges
+) -> None:
+    sides.proved = memory
+    await sides.on_both(
+        "CREATE TYPE place AS (street text, town text); CREATE TABLE homes (id int PRIMARY KEY, at place)"
+    )
+    await sides.on_source("INSERT INTO homes SELECT n, ROW('street', 'town')::place FROM generate_series(1, 5) AS n")
+    assert (await sides.reconcile("homes")).verdict is Verdict.PASSED
+    await sides.on_target("ALTER TYPE place DROP ATTRIBUTE town; ALTER TYPE place ADD ATTRIBUTE town text")
+    assert (await sides.reconcile("homes")).verdict is Verdict.PASSED
+    await sides.assert_equal("homes")
+
+
+async def test_a_row_that_came_into_an_empty_target_meanwhile_is_not_remembered_as_equal(
+    sides: Pair, memory: ProvedRanges, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between seeing that the target is empty and the first chunk, somebody else writes."""
+    sides.proved = memory
+    await sides.on_both("CREATE TABLE late (id int PRIMARY KEY)")
+    begin = ChunkWork.run
+
+    async def after_another(self: ChunkWork, *given: object) -> ChunkResult:
+        await sides.on_target("INSERT INTO late VALUES (1) ON CONFLICT DO NOTHING")
+        return await begin(self, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ChunkWork, "run", after_another)
+    assert (await sides.reconcile("late")).verdict is Verdict.PASSED
+    await sides.assert_equal("late")
+
+
+async def test_a_table_that_a_crash_empties_is_read_every_time(settled: Pair, read: list[object]) -> None:
+    """Its transactions need not be on disk when they end; after a crash, others may get their numbers."""
+    await settled.on_target("ALTER TABLE notes SET UNLOGGED")
+    assert (await settled.reconcile("notes")).verdict is Verdict.PASSED
+    read.clear()
+    assert (await settled.reconcile("notes")).verdict is Verdict.PASSED
+    assert len(read) > 15
+
+
+def test_a_memory_with_a_spoilt_page_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "proved.sqlite3"
+    part, digest, marks = KeyRange(("1",), ("2",)), Digest(1, 2, 3), Marks("a" * 200, "b" * 200)
+    with ProvedRanges.open(path) as proved:
+        table = proved.table("t", "home")
+        for place in range(1, 200):
+            table.keep(Proved((place, 0), part, digest, marks))
+    whole = bytearray(path.read_bytes())
+    whole[4096:] = b"\x99" * (len(whole) - 4096)
+    path.write_bytes(whole)
+    with ProvedRanges.open(path) as proved:
+        assert list(proved.table("t", "home").batches()) == []
+
+
+def test_a_memory_that_finds_no_room_stops_nothing(memory: ProvedRanges) -> None:
+    table = memory.table("t", "home")
+    memory._connection.execute("PRAGMA max_page_count = 8")
+    for place in range(1, 500):
+        table.keep(Proved((place, 0), KeyRange(("1",), ("2",)), Digest(1, 2, 3), Marks("a" * 200, "b" * 200)))
+    assert 0 < sum(len(batch) for batch in table.batches()) < 400

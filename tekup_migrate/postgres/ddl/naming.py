@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tekup_migrate.postgres.catalog.objects import RELATIONS, TYPES, WITH_ARGUMENTS, Kind, ObjectKey
-from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, quote_ident
 from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
-
-LONGEST_NAME_BYTES = 63
-"""Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
 
 
 @dataclass(frozen=True)
