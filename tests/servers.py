@@ -35,7 +35,8 @@ class SharedServer:
     async def fresh_database(self) -> AsyncIterator[SupabaseDatabase]:
         """A database of the test's own that looks like a Supabase project's; dropped afterwards."""
         name = f"test_{secrets.token_hex(4)}"
-        await self._administer(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER postgres")
+        # Copied file by file: writing a template this small through the log takes twice as long.
+        await self._administer(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE} OWNER postgres STRATEGY file_copy")
         try:
             yield owned_database(self.server, name, self.password)
         finally:

@@ -18,6 +18,8 @@ STEPS = [step.id for step in steps_of(read_plan(LIBRARY))]
 UNDOABLE = [step.id for step in steps_of(read_plan(LIBRARY)) if step.undo is not Undo.NOTHING]
 
 
+# Long: the run to the end, taken back whole, is proved every time; this one and the boundaries are run by name.
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_each_step_taken_back_by_itself_leaves_what_was_there_before_it(stage: Stage) -> None:
     wrong: dict[str, list[str]] = {}
