@@ -15,7 +15,7 @@ from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.catalog.objects import ObjectKey
-    from tekup_migrate.postgres.comparison import Resolution
+    from tekup_migrate.postgres.comparison import FollowStrings, KeepStrings, Resolution
 
 
 class Choice(Enum):
@@ -27,6 +27,13 @@ class Choice(Enum):
     SHARE = "share"
     LEAVE = "leave"
     BRING = "bring"
+    FOLLOW = "follow"
+    KEEP = "keep"
+
+    @property
+    def of_strings(self) -> bool:
+        """Whether it is about a thing's string constants; it stands beside what becomes of the thing."""
+        return self in (Choice.FOLLOW, Choice.KEEP)
 
 
 _NAME = r'"(?:[^"]|"")+"|[^".]+'
@@ -75,12 +82,25 @@ That is a new name, a schema, a place as it was typed, or the reason to leave th
 
 def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
     """Return the decisions about an app's move, by the source's key."""
-    return {key: _resolution(Choice(choice), key, word) for key, choice, word in _read(context, app)}
+    kept = ((key, Choice(choice), word) for key, choice, word in _read(context, app))
+    return {key: _resolution(choice, key, word) for key, choice, word in kept if not choice.of_strings}
+
+
+def read_strings(context: Context, app: str) -> dict[ObjectKey, FollowStrings | KeepStrings]:
+    """Return the decisions about string constants that say an old name, by the source's key."""
+    from tekup_migrate.postgres.comparison import FollowStrings, KeepStrings
+
+    kept = ((key, Choice(choice), word) for key, choice, word in _read(context, app))
+    return {
+        key: FollowStrings() if choice is Choice.FOLLOW else KeepStrings(word)
+        for key, choice, word in kept
+        if choice.of_strings
+    }
 
 
 def decide(context: Context, app: str, key: ObjectKey, choice: Choice, word: str = "") -> None:
-    """Keep a decision about one thing, in the place of an earlier one; ``word`` is what goes with the choice."""
-    kept = [each for each in _read(context, app) if each[0] != key]
+    """Keep a decision about one thing, in the place of an earlier like one; ``word`` is what goes with the choice."""
+    kept = [each for each in _read(context, app) if each[0] != key or Choice(each[1]).of_strings != choice.of_strings]
     context.memory.remember(resolutions_note(app), msgspec.json.encode([*kept, (key, choice.value, word)]))
 
 

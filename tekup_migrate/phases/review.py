@@ -6,7 +6,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.phases.resolutions import Choice, decide, read_place, read_resolutions, undecide
+from tekup_migrate.phases.resolutions import Choice, decide, read_place, read_resolutions, read_strings, undecide
 from tekup_migrate.steps import Context, Option, Question, TextRequest
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ Look = Callable[[], Awaitable["TransplantPlan"]]
 """Compares both catalogs anew, under what is decided by now."""
 
 _STOP, _GO_ON, _CHANGE, _BACK, _MORE, _AS_FOUND = "stop", "go on", "change", "back", "more", "as found"
+_NOBODY_SAID = "nobody said that they mean it; where one is run as SQL, it looks for the old name in the target"
 _LONGEST = 40
 """Characters of an old name that a new one is made from: Postgres cuts off at 63 bytes."""
 _LINE = 66
@@ -27,13 +28,22 @@ _ON_A_PAGE = 5
 
 async def settle(context: Context, app: str, look: Look) -> None:
     """Ask about every name that is taken, then let the operator change what they like until they go on."""
-    plan = await _settle_conflicts(context, app, look)
+    plan = await _settle_open(context, app, look)
     told = ""
     while not plan.conflicts:
         if await context.operator.choose(_overview(plan, told)) != _CHANGE:
             return
         told = await _change_one(context, app, plan, look)
-        plan = await _settle_conflicts(context, app, look)
+        plan = await _settle_open(context, app, look)
+
+
+async def _settle_open(context: Context, app: str, look: Look) -> TransplantPlan:
+    """Ask about whatever only the operator can decide: names that are taken, then strings that say an old name."""
+    plan = await _settle_conflicts(context, app, look)
+    asked = [] if plan.conflicts else [item for item in plan.items if item.asks_about_strings]
+    for item in asked:
+        await _take(context, app, item, await context.operator.choose(strings_question(item)), plan)
+    return await look() if asked else plan
 
 
 async def _settle_conflicts(context: Context, app: str, look: Look) -> TransplantPlan:
@@ -54,12 +64,15 @@ async def _change_one(context: Context, app: str, plan: TransplantPlan, look: Lo
     if item is None:
         return ""
     before = read_resolutions(context, app).get(item.key)
-    chosen = await context.operator.choose(_about(context, app, item, plan, decided=before is not None))
+    decided = before is not None or item.key in read_strings(context, app)
+    chosen = await context.operator.choose(_about(context, app, item, plan, decided=decided))
     if chosen == _AS_FOUND:
         undecide(context, app, item.key)
         return f"{item.key}: as found"
     if not await _take(context, app, item, chosen, plan):
         return ""
+    if Choice(chosen).of_strings:
+        return f"{item.key}: its strings {'follow' if chosen == Choice.FOLLOW.value else 'stay as they are'}"
     if read_resolutions(context, app).get(item.key) == before:
         return ""
     lost = (await look()).lost
@@ -163,14 +176,62 @@ def _about(context: Context, app: str, item: Item, plan: TransplantPlan, *, deci
     if stays and item.can_move:
         options.append(Option(Choice.BRING.value, "Move it too", "It may not work without what it needs."))
     if not stays:
-        options += _new_places(app, item, plan)
+        options += [*_other_wording(item), *_new_places(app, item, plan)]
         options += [] if _is_table(item) else [_leave()]
+    offer = ("", strings_line(item), *item.offer) if item.offer else ()
     return Question(
         title=f"What becomes of {item.key}?",
-        text=f"{item.disposition.value} {_reason(item)}\n\n{item.definition}",
+        text="\n".join((f"{item.disposition.value} {_reason(item)}", "", item.definition, *offer)),
         options=tuple(options),
         safe=_BACK,
     )
+
+
+def strings_question(item: Item) -> Question:
+    """Ask whether string constants that say an old name follow the rename."""
+    return Question(
+        title=f"Do the strings of {item.key} follow the rename?",
+        text="\n".join(
+            (
+                "A string in it says a name that is another one in the target. Only you can know whether it means that"
+                " thing (as format('%I', …) and EXECUTE do) or is a mere word. If it follows, this changes:",
+                "",
+                *item.offer,
+            )
+        ),
+        options=_string_options(),
+        safe=Choice.KEEP.value,
+    )
+
+
+def _string_options() -> tuple[Option, ...]:
+    return (
+        Option(
+            Choice.KEEP.value,
+            "Keep its strings as they are",
+            "Where one is run as SQL it looks for the old name: an error, or a stranger's table. The report says so.",
+        ),
+        Option(Choice.FOLLOW.value, "Let them follow the rename", "Exactly the lines shown change, nothing else."),
+    )
+
+
+def _other_wording(item: Item) -> tuple[Option, ...]:
+    """Return the offer to decide otherwise about strings that say an old name, where there are some."""
+    from tekup_migrate.postgres.comparison import FollowStrings
+
+    keep, follow = _string_options()
+    return ((keep if isinstance(item.strings, FollowStrings) else follow),) if item.offer else ()
+
+
+def strings_line(item: Item) -> str:
+    """Return what becomes of an object's strings that say an old name, with each line that does, for the evidence."""
+    from tekup_migrate.postgres.comparison import FollowStrings
+
+    sign, told = "-", f"keep the old name ({getattr(item.strings, 'reason', '') or _NOBODY_SAID})"
+    if isinstance(item.strings, FollowStrings):
+        sign, told = "+", "follow the rename, as the operator confirmed"
+    lines = " / ".join(line[1:].strip() for line in item.offer if line.startswith(sign))
+    return f"strings of {item.key} {told}: {lines}"
 
 
 def _leave() -> Option:
@@ -219,6 +280,8 @@ async def _take(context: Context, app: str, item: Item, chosen: str, plan: Trans
                 choice = Choice.RENAME
         case Choice.LEAVE:
             word = await _why(context, item)
+        case Choice.KEEP:
+            word = await _why_kept(context, item)
         case _:
             word = ""
     decide(context, app, item.key, choice, word)
@@ -264,6 +327,18 @@ async def _why(context: Context, item: Item) -> str:
     )
     why = context.redact(told) or (item.reason if item.disposition is Disposition.DIFFERENT else "")
     return f"left behind by the operator: {why}" if why else ""
+
+
+async def _why_kept(context: Context, item: Item) -> str:
+    """Return why strings keep an old name, in the operator's own words, or that none were given."""
+    told = await context.operator.write(
+        TextRequest(
+            title=f"Why do the strings of {item.key} stay as they are?",
+            text="The reason is kept in the journal and printed in the report. Go back to give none.",
+            verb="Keep this reason",
+        )
+    )
+    return context.redact(told)
 
 
 def _is_table(item: Item) -> bool:

@@ -11,8 +11,8 @@ from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.covering import cover_of
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
-from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions
-from tekup_migrate.phases.review import item_line, settle
+from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions, read_strings
+from tekup_migrate.phases.review import item_line, settle, strings_line
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
@@ -38,7 +38,7 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
             TableMove(each.source, each.target, move.policies, move.floor)
             for each, move in zip(await table_moves(source, planned), planned, strict=True)
         ]
-        return await plan_transplant(source, target, moves, read_resolutions(context, app))
+        return await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))
 
 
 _LOOK_FOR_IT = "If it was renamed by hand, it stays under its new name."
@@ -83,7 +83,11 @@ class Compare(Observation):
         return Evidence(
             verdict=Verdict.DIFFERS if found.conflicts or found.lost else Verdict.PASSED,
             summary=f"cannot be moved: {'; '.join(found.lost)}" if found.lost else told,
-            facts=(*(_line(item) for item in found.items), *found.remarks),
+            facts=(
+                *(_line(item) for item in found.items),
+                *(strings_line(item) for item in found.items if item.offer),
+                *found.remarks,
+            ),
         )
 
 
@@ -253,6 +257,8 @@ def created_in(context: Context, phase: str) -> frozenset[ObjectKey]:
 def _rename_text(item: Item) -> str:
     """Return how a body follows the renames, and the lines that still say an old name, for the operator to confirm."""
     lines = [f"Follows the rename: {item.name}", *item.diff] if item.diff else [f"Keeps an old name: {item.name}"]
+    if item.offer:
+        lines += [strings_line(item)]
     if item.leftovers:
         lines += ["Still says an old name, in code, a string or a comment:", *(f"  {line}" for line in item.leftovers)]
     return "\n".join(lines)

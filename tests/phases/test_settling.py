@@ -120,6 +120,91 @@ async def test_each_item_of_the_comparison_can_be_changed_and_what_stays_is_repo
     assert await value(moving.target, "SELECT to_regclass('public.app_notes_body')") is None
 
 
+STRINGS = """
+CREATE FUNCTION public.dynamic() RETURNS bigint LANGUAGE plpgsql AS
+    $$ DECLARE n bigint; BEGIN EXECUTE format('SELECT count(*) FROM public.%I', 'notes') INTO n; RETURN n; END $$;
+CREATE FUNCTION public.label() RETURNS text LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM 1 FROM notes; RETURN 'notes'; END $$;
+CREATE FUNCTION public.told() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF TG_TABLE_NAME = 'notes' THEN NEW.body := TG_ARGV[0]; END IF; RETURN NEW; END $$;
+CREATE TRIGGER told BEFORE INSERT ON public.notes FOR EACH ROW EXECUTE FUNCTION public.told('notes');
+"""
+
+
+async def test_strings_that_say_an_old_name_follow_where_the_operator_confirms_it_and_else_stay_with_a_reason(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE, STRINGS)
+    before = await dump(moving.target)
+    moving.operator.texts = ["a mere word"]
+    asked: list[Question] = []
+
+    async def choose(question: Question) -> str:
+        if not question.title.startswith("Do the strings of"):
+            return question.safe
+        asked.append(question)
+        return "keep" if "label" in question.title else "follow"
+
+    moving.operator.choose = choose  # type: ignore[method-assign]
+    facts = (await moving.go("compare")).facts
+    assert len(asked) == 3
+    assert all(question.safe == "keep" for question in asked)
+    kept = next(fact for fact in facts if "keep the old name" in fact)
+    followed = [fact for fact in facts if "follow the rename, as the operator confirmed" in fact]
+    assert "(a mere word): " in kept
+    assert "'notes'" in kept
+    assert len(followed) == 2
+    assert kept in await moving.shown("attach")
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT public.dynamic()") == 50
+    assert await value(moving.target, "SELECT public.label()") == "notes"
+    assert "told('app_notes')" in str(
+        await value(moving.target, "SELECT pg_get_triggerdef(max(oid)) FROM pg_trigger WHERE tgname = 'told'")
+    )
+    again = await moving.step("compare").verify(moving.context)
+    assert again.verdict is Verdict.PASSED, "what was decided is compared as decided"
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
+
+
+async def test_nobody_asked_strings_stay_as_they_are_and_the_evidence_says_what_follows_from_that(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE, STRINGS)
+    facts = (await moving.go("compare")).facts
+    told = [fact for fact in facts if fact.startswith("strings of ")]
+    assert len(told) == 3
+    assert all("keep the old name (nobody said that they mean it; where one is run as SQL" in fact for fact in told)
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT public.label()") == "notes"
+    # What can mean nothing else follows unasked.
+    await run(moving.target, "INSERT INTO public.app_notes (id) VALUES (99)")
+    assert await value(moving.target, "SELECT body FROM public.app_notes WHERE id = 99") == "notes"
+
+
+async def test_what_was_decided_about_strings_can_be_changed_in_the_list(moving: Moving) -> None:
+    await run(moving.source, SOURCE, STRINGS)
+    function = ("Change one", "function public.dynamic()")
+    picking = Picking(
+        moving,
+        *("Keep",) * 3,
+        *function,
+        "follow the rename",
+        *function,
+        "Create it as",
+        *function,
+        "Leave it as",
+        "Go on",
+    )
+    facts = (await moving.go("compare")).facts
+    assert not picking.labels
+    assert all(len(question.options) <= 7 for question in picking.seen)
+    assert any(fact.startswith("strings of function public.dynamic() follow") for fact in facts)
+    assert "moves: function public.dynamic() → function public.app_dynamic()" in facts
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    assert await value(moving.target, "SELECT public.app_dynamic()") == 50
+
+
 async def test_what_a_moved_table_is_made_of_cannot_stay_behind_and_a_decision_can_be_forgotten(
     moving: Moving,
 ) -> None:

@@ -4,11 +4,14 @@ from tekup_migrate.postgres.comparison.access import access_differences
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, refuse_conflicts
 from tekup_migrate.postgres.comparison.moves import (
     Bring,
+    FollowStrings,
+    KeepStrings,
     LeaveBehind,
     NewName,
     Resolution,
     Resolutions,
     Share,
+    Strings,
     TableMove,
 )
 from tekup_migrate.postgres.comparison.selection import Tie
@@ -17,12 +20,15 @@ __all__ = [
     "Bring",
     "Comparison",
     "Disposition",
+    "FollowStrings",
     "Item",
+    "KeepStrings",
     "LeaveBehind",
     "NewName",
     "Resolution",
     "Resolutions",
     "Share",
+    "Strings",
     "TableMove",
     "Tie",
     "access_differences",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from enum import Enum
 
 import msgspec
@@ -24,8 +24,17 @@ from tekup_migrate.postgres.catalog.objects import (
     StatisticsObject,
 )
 from tekup_migrate.postgres.catalog.reading import Catalog
-from tekup_migrate.postgres.comparison.moves import NewName, Resolutions, Share, TableMove
+from tekup_migrate.postgres.comparison.moves import (
+    FollowStrings,
+    KeepStrings,
+    NewName,
+    Resolutions,
+    Share,
+    Strings,
+    TableMove,
+)
 from tekup_migrate.postgres.comparison.selection import Selection, Tie, select
+from tekup_migrate.postgres.comparison.strings import changed_lines, offered
 from tekup_migrate.postgres.ddl.granting import missing_roles
 from tekup_migrate.postgres.ddl.naming import Naming, naming, renamed_part
 from tekup_migrate.postgres.ddl.rendering import Identities, definition, statements
@@ -61,6 +70,8 @@ class Item(Struct, frozen=True, kw_only=True):
         existing: where something else has its name, that thing's definition.
         diff: where a written body was changed to follow renames, the change line by line.
         leftovers: lines of a changed body that still hold an old name.
+        offer: where string constants say an old name and only a person knows whether they mean it, what would change.
+        strings: what was decided about that, if anything.
     """
 
     key: ObjectKey
@@ -72,6 +83,8 @@ class Item(Struct, frozen=True, kw_only=True):
     existing: str = ""
     diff: tuple[str, ...] = ()
     leftovers: tuple[str, ...] = ()
+    offer: tuple[str, ...] = ()
+    strings: FollowStrings | KeepStrings | None = None
 
     @property
     def kind(self) -> Kind:
@@ -92,6 +105,11 @@ class Item(Struct, frozen=True, kw_only=True):
     def can_be_renamed(self) -> bool:
         """Whether it can have another name in the target; some are known by their name alone."""
         return self.key.kind not in _KNOWN_BY_NAME
+
+    @property
+    def asks_about_strings(self) -> bool:
+        """Whether the operator has still to say whether its string constants follow."""
+        return bool(self.offer) and self.strings is None and self.disposition is Disposition.MOVES
 
     @property
     def has_own_schema(self) -> bool:
@@ -122,7 +140,13 @@ class Comparison(Struct, frozen=True):
         return tuple(item for item in self.items if item.disposition in dispositions)
 
 
-def compare(source: Catalog, target: Catalog, moves: Iterable[TableMove], resolutions: Resolutions) -> Comparison:
+def compare(
+    source: Catalog,
+    target: Catalog,
+    moves: Iterable[TableMove],
+    resolutions: Resolutions,
+    strings: Strings | None = None,
+) -> Comparison:
     """Compare what hangs on the moved tables with what the target already has.
 
     Raises:
@@ -131,10 +155,14 @@ def compare(source: Catalog, target: Catalog, moves: Iterable[TableMove], resolu
     moves = tuple(moves)
     selection = select(source, target, moves, resolutions)
     names = _naming(source, target, moves, selection, resolutions)
+    strings = strings or {}
+    following = frozenset(key for key, decision in strings.items() if isinstance(decision, FollowStrings))
+    names = replace(names, following=following)
     comparing = _Comparing(source, target, selection, names, resolutions)
     items = [comparing.item(source.objects[key]) for key in selection.ties if key in source.objects]
     items += [_default_privileges(source)] if source.default_privileges else []
-    return Comparison(tuple(item for item in items if item is not None), names, tuple(selection.lacks.values()))
+    settled = (msgspec.structs.replace(item, strings=strings.get(item.key)) for item in items if item is not None)
+    return Comparison(tuple(settled), names, tuple(selection.lacks.values()))
 
 
 def identities(catalog: Catalog) -> Identities:
@@ -233,7 +261,12 @@ def _moved_members(source: Catalog, places: Mapping[str, str]) -> dict[tuple[str
 
 class _Comparing:
     def __init__(
-        self, source: Catalog, target: Catalog, selection: Selection, names: Naming, resolutions: Resolutions
+        self,
+        source: Catalog,
+        target: Catalog,
+        selection: Selection,
+        names: Naming,
+        resolutions: Resolutions,
     ) -> None:
         self.source = source
         self.target = target
@@ -267,6 +300,7 @@ class _Comparing:
             existing=existing,
             diff=diff,
             leftovers=left,
+            offer=offered(found, self.names, self.source_identities),
         )
 
     def _compared(self, found: CatalogObject) -> tuple[Disposition, str, str]:
@@ -330,12 +364,11 @@ class _Comparing:
     def _diff(self, found: CatalogObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not isinstance(found, Function) or not found.body:
             return (), ()
-        new = self.names.written(found.body)
+        new = self.names.of(found.key).written(found.body)
         left = leftovers(new, self.names.renames)
         if new == found.body:
             return (), left
-        lines = difflib.unified_diff(found.body.splitlines(), new.splitlines(), lineterm="", n=1)
-        return tuple(lines)[2:], left
+        return changed_lines(found.body, new), left
 
 
 def refuse_conflicts(comparison: Comparison) -> None:

@@ -48,6 +48,21 @@ class Bring:
     """Carry it over although it would stay behind."""
 
 
+@dataclass(frozen=True)
+class FollowStrings:
+    """Let an object's string constants follow the renames too: they mean what they say."""
+
+
+@dataclass(frozen=True)
+class KeepStrings:
+    """Leave an object's string constants as they are, whatever they say."""
+
+    reason: str
+
+
+Strings = Mapping[ObjectKey, FollowStrings | KeepStrings]
+"""The operator's decisions about string constants that say an old name, by the source's key."""
+
 Resolution = NewName | Share | LeaveBehind | Bring
 Resolutions = Mapping[ObjectKey, Resolution]
 """The operator's decisions, by the source's key."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -20,11 +20,21 @@ class Naming:
         keys: the target's key by the source's, for what is renamed only.
         renames: the same as names in SQL text.
         extensions: the schema of each extension whose objects live elsewhere in the target.
+        following: the source's keys of what the operator lets follow in its string constants as well.
     """
 
     keys: Mapping[ObjectKey, ObjectKey] = field(default_factory=dict)
     renames: Renames = field(default_factory=Renames)
     extensions: Mapping[str, str] = field(default_factory=dict)
+    following: frozenset[ObjectKey] = frozenset()
+
+    def of(self, key: ObjectKey) -> Naming:
+        """Return the naming that one object's own text is rewritten by."""
+        return self.with_strings(follow=key in self.following)
+
+    def with_strings(self, *, follow: bool) -> Naming:
+        """Return the same naming under which string constants that say an old name follow, or do not."""
+        return replace(self, renames=replace(self.renames, strings=follow)) if follow != self.renames.strings else self
 
     def key(self, key: ObjectKey) -> ObjectKey:
         """Return an object's key in the target."""
@@ -65,7 +75,8 @@ def naming(
         space = _space(old.kind)
         if space:
             by_space[space][old.schema, old.name] = (new.schema, new.name)
-    renames = Renames(**by_space, members=members, constraints=constraints)
+    relations, types, functions = by_space.values()
+    renames = Renames(relations=relations, types=types, functions=functions, members=members, constraints=constraints)
     return Naming(keys=keys, renames=renames, extensions=extensions)
 
 

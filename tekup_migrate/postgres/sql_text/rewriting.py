@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.sql_text.constants import cut, of_trigger, pasted, regular_type, renamed_value
 from tekup_migrate.postgres.sql_text.names import Reference, Role, Text
 from tekup_migrate.postgres.sql_text.tokens import Token
 
@@ -14,7 +16,8 @@ Name = tuple[str, str]
 """A schema and a name in it."""
 
 _SIMPLE = re.compile(r"[a-z][a-z0-9]*_[a-z0-9_$]*\Z")
-_REG_CASTS = frozenset({"regclass", "regtype", "regproc", "regprocedure"})
+_AS_SQL = {"regclass": ("FROM ", ""), "regtype": ("x::", ""), "regproc": ("", "()"), "regprocedure": ("", "")}
+"""What makes a text that is read as a ``reg`` type a piece of SQL in which the name's place tells what it is."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Renames:
         functions: functions and procedures, all of one name alike.
         members: what extensions brought, where they live in another schema.
         constraints: names of constraints, for ``ON CONFLICT ON CONSTRAINT``.
+        strings: whether string constants that say an old name follow where only a person can know that they mean it.
     """
 
     relations: Mapping[Name, Name] = field(default_factory=dict)
@@ -34,6 +38,14 @@ class Renames:
     functions: Mapping[Name, Name] = field(default_factory=dict)
     members: Mapping[Name, Name] = field(default_factory=dict)
     constraints: Mapping[str, str] = field(default_factory=dict)
+    strings: bool = False
+
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """Every changed name by the old one, without its schema."""
+        spaces = (self.functions, self.types, self.relations)
+        pairs = ((old[1], new[1]) for space in spaces for old, new in space.items())
+        return {old: new for old, new in (*self.constraints.items(), *pairs) if old != new}
 
     def qualified(self, name: Name, *, called: bool) -> Name | None:
         """Return the new name of something that stands qualified in a text, or None when it keeps its own."""
@@ -122,35 +134,26 @@ def _all(renames: Renames) -> tuple[Name, ...]:
 
 
 def _rewrite_strings(found: list[Token], parts: list[str], renames: Renames, *, written: bool) -> None:
-    """Rewrite names in string literals: what is cast to a ``reg`` type, and SQL that a body runs dynamically."""
+    """Rewrite names in string literals: what is read as a ``reg`` type, and SQL that a body runs dynamically."""
     for index, token in enumerate(found):
-        if token.kind not in ("string", "dollar") or not token.text.endswith(("'", "$")):
+        string = cut(token)
+        if string is None:
             continue
-        opening = "'" if token.kind == "string" else token.text[: token.text.index("$", 1) + 1]
-        if not token.text.startswith(opening):
-            continue
-        inner = token.text[len(opening) : -len(opening)]
-        if _cast_to_reg(found, index) or (written and _inside(found, index, "to_regclass")):
-            as_relation = "FROM "
-            rewritten = _rewrite(as_relation + inner, renames, written=True)[len(as_relation) :]
-        elif written:
-            rewritten = _rewrite(inner, renames, written=True)
+        opening, value, closing = string
+        kind = regular_type(found, index, written=written)
+        if kind:
+            before, after = _AS_SQL[kind]
+            whole = _rewrite(before + value + after, renames, written=True)
+            new = whole[len(before) : len(whole) - len(after)]
+        elif written and of_trigger(found, index):
+            new = renames.names.get(value, value)
+        elif written or renames.strings:
+            new = _rewrite(value, renames, written=True)
+            new = renamed_value(value, renames.names) if renames.strings and new == value else new
         else:
             continue
-        parts[index] = opening + rewritten + opening
-
-
-def _cast_to_reg(found: list[Token], index: int) -> bool:
-    following = [token for token in found[index + 1 : index + 8] if not token.silent][:4]
-    if not following or following[0].text != "::":
-        return False
-    names = [token.name for token in following[1:] if token.name]
-    return bool(names) and (names[0] in _REG_CASTS or (names[0] == "pg_catalog" and names[-1] in _REG_CASTS))
-
-
-def _inside(found: list[Token], index: int, function: str) -> bool:
-    before = [token for token in found[max(0, index - 6) : index] if not token.silent][-2:]
-    return [token.text.lower() for token in before] == [function, "("]
+        if new != value and (closing == "'" or closing not in new):
+            parts[index] = pasted(opening, new, closing)
 
 
 def _like(token: Token, name: str) -> str:

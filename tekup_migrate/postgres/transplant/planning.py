@@ -23,7 +23,7 @@ from tekup_migrate.postgres.catalog.objects import Sequence as SequenceObject
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
-from tekup_migrate.postgres.comparison.moves import Resolutions, TableMove
+from tekup_migrate.postgres.comparison.moves import Resolutions, Strings, TableMove
 from tekup_migrate.postgres.comparison.selection import IN_BODIES, Tie
 from tekup_migrate.postgres.ddl.granting import grant_statements
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
@@ -87,8 +87,8 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> tuple[Item, ...]:
-        """Functions whose bodies are changed to follow a rename, or still hold an old name."""
-        return tuple(item for item in self.items if item.diff or item.leftovers)
+        """What is changed to follow a rename, or still holds an old name."""
+        return tuple(item for item in self.items if item.diff or item.leftovers or item.offer)
 
 
 async def plan_transplant(
@@ -96,6 +96,7 @@ async def plan_transplant(
     target: asyncpg.Connection,
     moves: Iterable[TableMove],
     resolutions: Resolutions | None = None,
+    strings: Strings | None = None,
 ) -> TransplantPlan:
     """Read both catalogs and say what is to be created; reads only, and may be asked again at any time.
 
@@ -104,17 +105,22 @@ async def plan_transplant(
     Raises:
         MigrationError: a table does not exist, or is of a kind that cannot be moved.
     """
-    return plan_from_catalogs(await read_catalog(source), await read_catalog(target), tuple(moves), resolutions or {})
+    here, there = await read_catalog(source), await read_catalog(target)
+    return plan_from_catalogs(here, there, tuple(moves), resolutions or {}, strings)
 
 
 def plan_from_catalogs(
-    source: Catalog, target: Catalog, moves: Sequence[TableMove], resolutions: Resolutions
+    source: Catalog,
+    target: Catalog,
+    moves: Sequence[TableMove],
+    resolutions: Resolutions,
+    strings: Strings | None = None,
 ) -> TransplantPlan:
     """Make the plan from two catalogs that were read before."""
     policies = policy_items(source, target, moves)
     source, remarks = raised(source, target, moves)
     source, items = raised_to(source, target, moves)
-    comparison = compare(source, target, moves, resolutions)
+    comparison = compare(source, target, moves, resolutions, strings)
     plan = _Planning(source, target, tuple(moves), comparison).plan()
     added = tuple(f"The plan asks for {item.what}; the source has none, so it is added" for item in items if item.added)
     return structs.replace(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,10 +67,54 @@ def test_printed_text_follows_qualified_names_and_prefixes_only(before: str, aft
         ("WITH notes AS (SELECT 1) SELECT * FROM notes", "WITH notes AS (SELECT 1) SELECT * FROM notes"),
         ('SELECT * FROM "Old"', 'SELECT * FROM "New One"'),
         ("SELECT * FROM old", "SELECT * FROM old"),
+        ("nextval('notes')", "nextval('app_notes')"),
+        ("pg_get_serial_sequence('public.notes', 'id')", "pg_get_serial_sequence('public.app_notes', 'id')"),
+        ("pg_catalog.setval( 'notes', 4)", "pg_catalog.setval( 'app_notes', 4)"),
+        ("NULL::'kind'::regtype", "NULL::'app_kind'::regtype"),
+        ("to_regtype('kind')", "to_regtype('app_kind')"),
+        ("'touch'::regproc", "'app_touch'::regproc"),
+        ("'touch(int)'::regprocedure", "'app_touch(int)'::regprocedure"),
+        ("IF TG_TABLE_NAME = 'notes' THEN", "IF TG_TABLE_NAME = 'app_notes' THEN"),
+        ("IF 'notes' <> tg_relname THEN", "IF 'app_notes' <> tg_relname THEN"),
+        ("TG_TABLE_NAME NOT IN ('x', 'notes','y')", "TG_TABLE_NAME NOT IN ('x', 'app_notes','y')"),
+        ("TG_OP = 'notes'", "TG_OP = 'notes'"),
+        ("EXECUTE 'SELECT ''x'' FROM notes'", "EXECUTE 'SELECT ''x'' FROM app_notes'"),
+        ("EXECUTE E'SELECT 1 FROM notes'", "EXECUTE E'SELECT 1 FROM app_notes'"),
+        ("format('%I', 'notes')", "format('%I', 'notes')"),
     ],
 )
 def test_written_text_follows_names_by_their_place(before: str, after: str) -> None:
     assert rewrite_written(before, RENAMES) == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("format('%I.%I', 'public', 'notes')", "format('%I.%I', 'public', 'app_notes')"),
+        ("format('%I', $q$notes$q$)", "format('%I', $q$app_notes$q$)"),
+        ("'Old'", "'New One'"),
+        ("'notes '", "'app_notes '"),
+        ("'{notes, marks,\"Old\"}'", "'{app_notes, marks,\"New One\"}'"),
+        ("'SELECT * FROM ' || 'notes WHERE id = 1'", "'SELECT * FROM ' || 'app_notes WHERE id = 1'"),
+        ("c = 'notes_pkey'", "c = 'app_notes_pkey'"),
+        ("EXECUTE 'SELECT format(''%I'', ''notes'')'", "EXECUTE 'SELECT format(''%I'', ''app_notes'')'"),
+        ("RAISE 'no such notes'", "RAISE 'no such notes'"),
+        ("'notes are here'", "'notes are here'"),
+        ("'my_notes'", "'my_notes'"),
+        ("'Notes'", "'Notes'"),
+        ("SELECT notes FROM c", "SELECT notes FROM c"),
+        ("B'101'", "B'101'"),
+    ],
+)
+def test_strings_follow_where_they_are_said_to_mean_names_and_say_nothing_else(before: str, after: str) -> None:
+    assert rewrite_written(before, replace(RENAMES, strings=True)) == after
+    assert rewrite_written(before, RENAMES) == before
+
+
+def test_a_name_with_a_quote_in_it_stays_one_in_a_string() -> None:
+    renames = Renames(relations={("public", "it's"): ("public", "that's")}, strings=True)
+    before = "EXECUTE 'SELECT 1 FROM \"it''s\"' || 'it''s'"
+    assert rewrite_written(before, renames) == "EXECUTE 'SELECT 1 FROM \"that''s\"' || 'that''s'"
 
 
 def test_lines_that_still_hold_an_old_name_are_shown() -> None:
@@ -81,6 +127,7 @@ def test_no_text_loses_a_character(text: str) -> None:
     assert "".join(token.text for token in tokens(text)) == text
     assert rewrite_printed(text, Renames()) == text
     assert rewrite_written(text, Renames()) == text
+    assert rewrite_written(text, Renames(strings=True)) == text
 
 
 def test_definitions_that_differ_in_white_space_and_quoting_only_are_equal() -> None:
