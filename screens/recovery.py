@@ -10,7 +10,7 @@ from tekup_migrate.backup.catalogue import FinishedBackup
 from tekup_migrate.cover import age_of
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
-from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, Relation
+from tekup_migrate.postgres.quoting import Relation, cut_name
 from tekup_migrate.restoration import restoring_step
 from tekup_migrate.steps import Option, Question, Step
 
@@ -43,7 +43,7 @@ async def chosen_restore(
     if place == NOTHING:
         return None
     content = backup.manifest.tables[int(place) - 1]
-    table, new_name = Relation(content.schema, content.name), _fitting(content.name, suffix(backup))
+    table, new_name = Relation(content.schema, content.name), cut_name(content.name, suffix(backup))
     return restoring_step(plan, backup.folder, role=project.role, table=table, new_name=new_name, phase=phase)
 
 
@@ -110,12 +110,6 @@ def on_failed_restore(error: MigrationError) -> Question:
         options=(Option(NOTHING, "Go back", "The database is as it was before; b tries again."),),
         safe=NOTHING,
     )
-
-
-def _fitting(name: str, ending: str) -> str:
-    """Return a name with an ending, cut such that Postgres, which takes 63 bytes, would not cut it."""
-    room = LONGEST_NAME_BYTES - len(ending)
-    return name.encode()[:room].decode(errors="ignore") + ending
 
 
 def suffix(backup: FinishedBackup) -> str:

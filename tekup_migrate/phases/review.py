@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.resolutions import Choice, decide, read_place, read_resolutions, read_strings, undecide
+from tekup_migrate.postgres.quoting import cut_name
 from tekup_migrate.steps import Context, Option, Question, TextRequest
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ Look = Callable[[], Awaitable["TransplantPlan"]]
 _STOP, _GO_ON, _CHANGE, _BACK, _MORE, _AS_FOUND = "stop", "go on", "change", "back", "more", "as found"
 _NOBODY_SAID = "nobody said that they mean it; where one is run as SQL, it looks for the old name in the target"
 _LONGEST = 40
-"""Characters of an old name that a new one is made from: Postgres cuts off at 63 bytes."""
+"""Bytes of an old name that a new one is made from."""
 _LINE = 66
 _ON_A_PAGE = 5
 """An option takes two or three lines: so many fit on 80 × 24."""
@@ -256,9 +257,9 @@ def _new_places(app: str, item: Item, plan: TransplantPlan) -> list[Option]:
 def _free_name(app: str, item: Item, plan: TransplantPlan) -> str:
     """Return a name that nothing among what moves has; one that the target has is asked about again."""
     taken = {each.target.name for each in plan.items}
-    base = re.sub(r"_\d\Z", "", item.target.name)[:_LONGEST]
+    base = cut_name(re.sub(r"_\d\Z", "", item.target.name), most=_LONGEST)
     base = base if base.startswith(f"{app}_") else f"{app}_{base}"
-    names = (base, *(f"{base}_{number}" for number in range(2, len(taken) + 3)))
+    names = (cut_name(base), *(cut_name(base, f"_{number}") for number in range(2, len(taken) + 3)))
     return next(name for name in names if name not in taken)
 
 

@@ -9,6 +9,18 @@ LONGEST_NAME_BYTES = 63
 """Postgres cuts longer names off without an error (``NAMEDATALEN`` - 1)."""
 
 
+def cut_name(name: str, ending: str = "", *, most: int = LONGEST_NAME_BYTES) -> str:
+    """Return ``name`` and ``ending``, the name cut at a character's edge so that both fit, counted in bytes.
+
+    Args:
+        name: what may be cut.
+        ending: what is kept whole behind it.
+        most: bytes of the result.
+    """
+    room = max(0, most - len(ending.encode()))
+    return name.encode()[:room].decode(errors="ignore") + ending
+
+
 def quote_ident(name: str) -> str:
     """Return ``name`` as a quoted identifier; always quoted, so that no list of keywords is needed.
 

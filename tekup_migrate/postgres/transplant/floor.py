@@ -27,7 +27,7 @@ from tekup_migrate.postgres.catalog.objects import (
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.moves import TableMove
 from tekup_migrate.postgres.ddl.naming import Naming
-from tekup_migrate.postgres.quoting import Relation, quote_ident
+from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident
 from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
 VECTOR_METHODS = ("ivfflat", "hnsw")
@@ -271,7 +271,7 @@ def _keys(index: Index) -> list[str]:
 
 def _index_name(table: str, wanted: FloorIndex) -> str:
     columns = "_".join(re.sub(r"\W+", "_", column).strip("_") for column in wanted.columns)
-    return f"{table}_{columns}_{'key' if wanted.unique else 'idx'}"[:63]
+    return cut_name(f"{table}_{columns}", "_key" if wanted.unique else "_idx")
 
 
 _ALIASES: Mapping[str, str] = {

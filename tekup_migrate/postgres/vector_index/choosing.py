@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import structs
 
 from tekup_migrate.postgres.catalog.objects import Kind
-from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.postgres.quoting import Relation, cut_name
 from tekup_migrate.postgres.transplant.planning import TransplantPlan
 from tekup_migrate.postgres.vector_index.columns import covers, metric_of, vector_columns
 from tekup_migrate.postgres.vector_index.recommendation import Method, Recommendation, ServerMemory, recommend
@@ -69,7 +69,7 @@ async def _beside_another(target: asyncpg.Connection, chosen: Recommendation) ->
     there = await target.fetchval(_METHOD, Relation(chosen.column.relation_schema, chosen.name).sql)
     if chosen.method is Method.NONE or there in (None, chosen.method.value):
         return chosen
-    return structs.replace(chosen, name=f"{chosen.name[:50]}_{chosen.method.value}")
+    return structs.replace(chosen, name=cut_name(chosen.name, f"_{chosen.method.value}"))
 
 
 def _metric_of_searches(plan: TransplantPlan, table: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from tekup_migrate.postgres.catalog.objects import Index
-from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_literal
+from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident, quote_literal
 from tekup_migrate.postgres.vector_index.columns import VectorColumn, covers, metric_of
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def recommend(
         metric=metric,
         halfvec=halfvec,
         parameters=parameters,
-        name=name or f"{column.table}_{column.column}_{chosen.value}"[:63],
+        name=name or cut_name(f"{column.table}_{column.column}", f"_{chosen.value}"),
         reason=reason,
         warning=_warning(chosen, needed, granted),
         build_bytes=needed,
