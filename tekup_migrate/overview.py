@@ -10,7 +10,7 @@ from msgspec import Struct
 from tekup_migrate.errors import JournalError
 from tekup_migrate.journal import JOURNAL, Journal, RunRecord
 from tekup_migrate.phases import steps_of
-from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.report.document import Report, make_report
 from tekup_migrate.runner import StepStatus, statuses
 from tekup_migrate.steps import Step
@@ -28,8 +28,17 @@ class PlannedStep(Struct, frozen=True, kw_only=True):
     why: str
 
 
+class PlannedTable(Struct, frozen=True, kw_only=True):
+    """One table that moves, and what the plan says it must have at the end whatever the source has."""
+
+    target: str
+    sources: tuple[str, ...]
+    may_be_absent: bool
+    floor: str
+
+
 class PlannedPhase(Struct, frozen=True, kw_only=True):
-    """One phase with its steps, its hours (least and most) and the sitting it is scheduled in."""
+    """One phase with its steps, the tables it moves, its hours (least and most) and the sitting it is scheduled in."""
 
     id: str
     title: str
@@ -37,6 +46,7 @@ class PlannedPhase(Struct, frozen=True, kw_only=True):
     hours: tuple[float, float]
     sitting: str
     steps: tuple[PlannedStep, ...]
+    tables: tuple[PlannedTable, ...] = ()
 
 
 class PhaseStatus(Struct, frozen=True, kw_only=True):
@@ -79,9 +89,36 @@ def _planned_phase(plan: Plan, phase: Phase, steps: Sequence[Step]) -> PlannedPh
         if step.phase == phase.id
     )
     _, sitting = plan.sitting_of(phase.id)
+    moves = plan.moves_of(phase.app) if phase.kind == "move" else ()
     return PlannedPhase(
-        id=phase.id, title=phase.title, kind=phase.kind, hours=phase.hours, sitting=sitting.title, steps=own
+        id=phase.id,
+        title=phase.title,
+        kind=phase.kind,
+        hours=phase.hours,
+        sitting=sitting.title,
+        steps=own,
+        tables=tuple(
+            PlannedTable(
+                target=move.target, sources=move.sources, may_be_absent=move.may_be_absent, floor=_floor_line(move)
+            )
+            for move in moves
+        ),
     )
+
+
+def _floor_line(move: Move) -> str:
+    """Return how much of a table the plan states, in a line; empty where it states nothing."""
+    floor = move.floor
+    counts = (
+        (len(floor.columns), "column", "columns"),
+        (len(floor.foreign_keys), "foreign key", "foreign keys"),
+        (len(floor.indexes), "index", "indexes"),
+        (sum(map(len, floor.enums.values())), "enum label", "enum labels"),
+        (len(move.policies), "policy", "policies"),
+    )
+    told = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    told[1:1] = ["a key"] * bool(floor.primary_key)
+    return ", ".join(told)
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
@@ -91,6 +128,10 @@ def plan_lines(plan: Plan) -> Iterator[str]:
         low, high = phase.hours
         hours = f"{low:g} h" if low == high else f"{low:g}–{high:g} h"
         yield f"\n{number} {phase.title}  ({hours}, {phase.sitting})"
+        for table in phase.tables:
+            yield f"  {'table':<12} {table.target:<30} from {' or '.join(table.sources)}"
+            absent = "made empty from it" if table.may_be_absent else "asked about"
+            yield f"  {'':<12} {'':<30} at least {table.floor or 'nothing'}; where the source has none: {absent}"
         for step in phase.steps:
             yield f"  {step.danger:<12} {step.id:<30} {step.title}"
             yield f"  {'':<12} {'':<30} {step.undo}: {step.undo_note}"

@@ -23,6 +23,7 @@ BUILT_IN = PLANS / "tekup.toml"
 PROJECT_ROLES = ("source", "target")
 PHASE_KINDS = ("setup", "move", "adopt", "testing", "cleanup")
 ENV_VALUES = ("url", "anon_key", "service_key", "database_url", "ref", "password")
+ON_DELETE = ("", "cascade", "restrict", "set null", "set default", "no action")
 _ID = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -159,7 +160,8 @@ class Move(Part, frozen=True):
         sources: names to look for in the source's ``public`` schema, in order; the first that exists is moved.
         target: its name in the target's ``public`` schema.
         policies: policies it must have at the end, whatever the source has.
-        floor: columns, indexes and enum labels that it must have at the end, whatever the source has.
+        floor: columns, keys, indexes and enum labels that it must have at the end, whatever the source has.
+        may_be_absent: where the source has none of the names, make it empty from the floor without asking.
     """
 
     app: str
@@ -167,6 +169,7 @@ class Move(Part, frozen=True):
     target: str
     policies: tuple[Policy, ...] = ()
     floor: Floor = Floor()
+    may_be_absent: bool = False
 
 
 class Phase(Part, frozen=True):
@@ -350,9 +353,24 @@ class _Checker:
             self._expect(bool(move.sources), f"{key}.sources", [], "at least one table name")
             self._expect(move.target not in targets, f"{key}.target", move.target, "a name no other move has")
             targets.add(move.target)
-            for place, wanted in enumerate(move.floor.indexes):
-                where = f"{key}.floor.indexes[{place}].columns"
-                self._expect(bool(wanted.columns), where, [], "at least one column or expression")
+            self._check_floor(f"{key}.floor", move.floor)
+            whole = bool(move.floor.columns) or not move.may_be_absent
+            self._expect(whole, f"{key}.floor.columns", [], "the columns to make it from, as it may be absent")
+
+    def _check_floor(self, key: str, floor: Floor) -> None:
+        for place, wanted in enumerate(floor.indexes):
+            where = f"{key}.indexes[{place}].columns"
+            self._expect(bool(wanted.columns), where, [], "at least one column or expression")
+        names = [column.name for column in floor.columns]
+        for name in floor.primary_key:
+            self._expect(name in names, f"{key}.primary_key", name, f"a column of {key}.columns")
+        for place, foreign in enumerate(floor.foreign_keys):
+            where = f"{key}.foreign_keys[{place}]"
+            many = len(foreign.columns) == len(foreign.keys) > 0
+            self._expect(many, f"{where}.keys", list(foreign.keys), f"as many as {where}.columns, at least one")
+            action = foreign.on_delete.lower()
+            expected = "one of " + ", ".join(ON_DELETE[1:]) + ", or nothing"
+            self._expect(action in ON_DELETE, f"{where}.on_delete", foreign.on_delete, expected)
 
     def _check_phases(self) -> None:
         ids = [phase.id for phase in self.plan.phases]

@@ -17,6 +17,7 @@ from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.access import url_note
 from tekup_migrate.phases.comparing import compare, rows_evidence
+from tekup_migrate.phases.made_tables import made_tables, with_made
 from tekup_migrate.phases.resolutions import all_moves, resolutions_note
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.dsn import parse_url
@@ -127,7 +128,8 @@ async def verify(plan: Plan, state: Path) -> Evidence:
         throw_away=surroundings.throw_away,
     )
     try:
-        return rows_evidence(await compare(context, all_moves(context)))
+        moves = all_moves(context)
+        return with_made(rows_evidence(await compare(context, moves)), await made_tables(context, moves))
     except MigrationError as error:
         return _could_not_tell(error)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.errors import PlanError
+from tekup_migrate.overview import plan_lines
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import BUILT_IN, read_plan
 
@@ -37,6 +38,13 @@ def test_the_built_in_plan_looks_for_both_names_of_every_table() -> None:
     assert all({role for p in m.policies for role in p.roles} == {"service_role", "authenticated"} for m in moves)
 
 
+def test_plan_lists_each_tables_names_and_floor_under_the_phase_that_moves_it() -> None:
+    lines = list(plan_lines(read_plan(BUILT_IN)))
+    table = lines.index(f"  table        {'vault_sync_status':<30} from vault_sync_status or sync_status")
+    assert "at least 8 columns, a key, 1 index, 4 enum labels, 2 policies" in lines[table + 1]
+    assert lines[table + 1].endswith("where the source has none: asked about")
+
+
 def test_a_plan_is_frozen() -> None:
     plan = read_plan(BUILT_IN)
     with pytest.raises(AttributeError):
@@ -56,6 +64,26 @@ MISTAKES = {
         "found 'address', expected one of url",
     ),
     "a move of no app": (r'^app = "vault"\nsources', 'app = "valut"\nsources', "moves[0].app: found 'valut'"),
+    "a key that is no column": (
+        r'^primary_key = \["id"\]',
+        'primary_key = ["ident"]',
+        "moves[0].floor.primary_key: found 'ident', expected a column of moves[0].floor.columns",
+    ),
+    "a foreign key of unequal length": (
+        r'^primary_key = \["id"\]',
+        'foreign_keys = [{ columns = ["sha"], references = "other", keys = [] }]',
+        "moves[0].floor.foreign_keys[0].keys: found [], expected as many as",
+    ),
+    "an unknown action": (
+        r'^primary_key = \["id"\]',
+        'foreign_keys = [{ columns = ["sha"], references = "other", keys = ["id"], on_delete = "explode" }]',
+        "moves[0].floor.foreign_keys[0].on_delete: found 'explode', expected one of cascade",
+    ),
+    "an absent table without columns": (
+        r"^\[moves.floor\]\ncolumns = \[\n(?:    .*\n)*\]\nprimary_key = .*",
+        "may_be_absent = true\n[moves.floor]",
+        "moves[0].floor.columns: found [], expected the columns to make it from",
+    ),
     "an unknown kind": (r'^kind = "adopt"', 'kind = "adapt"', "phases[2].kind: found 'adapt'"),
     "a phase in no sitting": (r'^phases = \["cleanup"\]', "phases = []", "every phase once, in order"),
     "a password in a URL": (

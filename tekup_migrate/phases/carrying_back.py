@@ -34,7 +34,7 @@ async def written_since(context: Context, moves: Sequence[Move]) -> tuple[TableO
                 await reconcile(
                     target, source, back, write=False, policy=Policy.REFUSE, emit=context.listen, gate=context.gate
                 )
-                for back in await _moves_back(source, moves)
+                for back in await _moves_back(context, source, moves)
             ]
         )
 
@@ -65,9 +65,9 @@ async def carry_back(context: Context, moves: Sequence[Move]) -> None:
     await _carry(context, {back: choice for back, choice in chosen if choice != _LEAVE})
 
 
-async def _moves_back(source: Side, moves: Sequence[Move]) -> tuple[TableMove, ...]:
+async def _moves_back(context: Context, source: Side, moves: Sequence[Move]) -> tuple[TableMove, ...]:
     async with source.connection() as connection:
-        found = await table_moves(connection, moves)
+        found = await table_moves(context, connection, moves)
     return tuple(replace(move, source=move.target, target=move.source) for move in found)
 
 

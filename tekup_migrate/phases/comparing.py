@@ -20,7 +20,7 @@ async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome
 
     async with both_sides(context) as (source, target), source.snapshot():
         async with source.connection() as connection:
-            found = await table_moves(connection, moves)
+            found = await table_moves(context, connection, moves)
         return tuple(
             [
                 await reconcile(

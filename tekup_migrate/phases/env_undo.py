@@ -9,6 +9,7 @@ import msgspec
 
 from tekup_migrate.parts import Choices, Part
 from tekup_migrate.phases.carrying_back import carry_back, since_line, written_since
+from tekup_migrate.phases.made_tables import made_tables
 from tekup_migrate.phases.ownership import forget_cut_over, is_cut_over
 from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.taken_back import reverted
@@ -128,8 +129,10 @@ class EnvUndo(Step):
     async def _written_since(self, context: Context) -> tuple[str, ...]:
         if not is_cut_over(context, self.app):
             return ()
-        outcomes = await written_since(context, planned_moves(context, self.app))
-        return tuple(line for outcome in outcomes if (line := since_line(outcome)))
+        moves = planned_moves(context, self.app)
+        lines = [since_line(outcome) for outcome in await written_since(context, moves)]
+        lines += [f"{table.line}; they stay there" for table in await made_tables(context, moves) if table.rows]
+        return tuple(line for line in lines if line)
 
     async def _formers(self, context: Context) -> tuple[FormerFile, ...]:
         from tekup_migrate.envfiles.former import FormerFile as Former

@@ -13,7 +13,7 @@ from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_ours
 from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.schema import transplant_of
-from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.tables import target_tables
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
@@ -45,7 +45,7 @@ async def recommended(context: Context, app: str) -> tuple[Recommendation, ...]:
 
     plan = await transplant_of(context, app)
     async with both_connected(context) as (source, target):
-        tables = [move.target for move in await table_moves(source, planned_moves(context, app))]
+        tables = await target_tables(context, source, planned_moves(context, app))
         memory = await _memory(context, target)
         found = list(await recommendations(target, plan, tables, memory))
         for place, each in enumerate(found):

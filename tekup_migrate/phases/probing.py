@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from tekup_migrate.phases.access import both_connected, label_of
 from tekup_migrate.phases.index import column_name, expected_indexes
 from tekup_migrate.phases.observation import Observation
+from tekup_migrate.phases.ownership import is_created
 from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.schema import created_in, transplant_of
-from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.tables import LookedUp, look_up, settled
 from tekup_migrate.plan import Move, Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Figure, Verdict
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tekup_migrate.postgres.preflight import Finding
+    from tekup_migrate.postgres.probes import Outcome
     from tekup_migrate.postgres.quoting import Relation
     from tekup_migrate.postgres.vector_index import Recommendation
 
@@ -50,7 +53,8 @@ class Preflight(Observation):
 
         limit = context.plan.target.disk_limit_gb
         async with both_connected(context) as (source, target):
-            moves = await table_moves(source, planned_moves(context, self.app))
+            looked = await look_up(context, source, planned_moves(context, self.app))
+            moves = looked.tables
             vectors = await expected_indexes(context, source, target, [move.source for move in moves])
             findings = await preflight(
                 source,
@@ -60,6 +64,7 @@ class Preflight(Observation):
                 vector_index_bytes=sum(each.index_bytes for each in vectors),
             )
         findings += tuple(_build(each) for each in vectors)
+        findings += _not_there(looked)
         bad = [finding for finding in findings if finding.holds is False]
         return Evidence(
             verdict=Verdict.DIFFERS if bad else Verdict.PASSED,
@@ -68,6 +73,22 @@ class Preflight(Observation):
             else "; ".join(finding.text for finding in bad),
             facts=tuple(f"{_MARKS[finding.holds]} {finding.subject}: {finding.text}" for finding in findings),
         )
+
+
+def _not_there(looked: LookedUp) -> tuple[Finding, ...]:
+    """Say which tables the source lacks, before anything is asked about them."""
+    from tekup_migrate.postgres.preflight import Finding
+
+    asked = "“Compare the schemas” asks whether it is to be made empty"
+    return tuple(
+        Finding(
+            subject=f"table {move.target}",
+            holds=None,
+            text=f"the source has none of {', '.join(move.sources)}; "
+            + (asked if move in looked.absent else "it is made empty from the plan"),
+        )
+        for move in (*looked.absent, *(move for move, _ in looked.made))
+    )
 
 
 def _build(expected: Recommendation) -> Finding:
@@ -113,9 +134,10 @@ class Access(Observation):
         found: list[str] = []
         intended: list[str] = []
         tried = 0
-        wanted = planned_moves(context, self.app)
         async with both_connected(context) as (source, target):
-            for move, planned in zip(await table_moves(source, wanted), wanted, strict=True):
+            looked = settled(await look_up(context, source, planned_moves(context, self.app)))
+            made = await _try_made(context, target, looked)
+            for planned, move in looked.moved:
                 rows = await sample_rows(source, move.source)
                 users = await subjects(source, move.source)
                 name = move.target.name
@@ -124,22 +146,61 @@ class Access(Observation):
                 tried += len(there)
                 changed = await _raised_by_plan(source, move.source, planned)
                 (intended if changed else found).extend(differences(here, there))
+        found += made.wrong
         unlike, shared = await _unlike_grants(context, self.phase, self.app)
         told = f"; {len(intended)} differ as the plan's own policies want it" if intended else ""
+        told += f"; {made.tries} more as the plan's policies say" if made.tries else ""
         alike = tried - len(found) - len(intended)
         return Evidence(
             verdict=Verdict.DIFFERS if found or unlike else Verdict.PASSED,
-            summary=f"{len(found)} of {tried} tries end differently, {len(unlike)} grants or comments are not alike"
+            summary=f"{len(found)} of {tried + made.tries} tries end differently,"
+            f" {len(unlike)} grants or comments are not alike"
             if found or unlike
             else f"{alike} tries end alike{told}; grants, owners' rights and comments are alike",
             facts=(
                 *found,
                 *unlike,
+                *made.lines,
                 *(f"as the plan wants it: {line}" for line in intended),
                 *(f"the target's own, left as it is: {line}" for line in shared),
             ),
-            figures=(Figure("tries", tried),),
+            figures=(Figure("tries", tried + made.tries),),
         )
+
+
+class _Made(NamedTuple):
+    """What came of trying the tables that the source lacks: how often, what each role may, and what it may not."""
+
+    tries: int
+    lines: tuple[str, ...]
+    wrong: tuple[str, ...]
+
+
+async def _try_made(context: Context, target: asyncpg.Connection, looked: LookedUp) -> _Made:
+    """Try tables that the source lacks; a row without values passes policies, and stays out or is rolled back."""
+    from tekup_migrate.postgres.probes import probe, subjects, unlike_policies
+
+    tries = 0
+    lines: list[str] = []
+    wrong: list[str] = []
+    for planned, table in looked.made:
+        name = table.target.name
+        users = await subjects(target, table.target)
+        there = await probe(target, table.target, name=name, rows=("{}",), users=users)
+        tries += len(there)
+        wrong += unlike_policies(planned.policies, there) if is_created(context, name) else ()
+        lines += [f"{name} is not on the source; by the plan's policies alone:", *_what_each_may(there)]
+    return _Made(tries, tuple(lines), tuple(wrong))
+
+
+def _what_each_may(outcomes: Iterable[Outcome]) -> list[str]:
+    """Return a line for each role: what of the four it may do."""
+    allowed: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        done = allowed.setdefault(outcome.role, [])
+        if outcome.result not in ("refused", "no such role") and outcome.action not in done:
+            done.append(outcome.action)
+    return [f"  {role}: {', '.join(done) or 'nothing'}" for role, done in allowed.items()]
 
 
 async def _unlike_grants(context: Context, phase: str, app: str) -> tuple[tuple[str, ...], tuple[str, ...]]:

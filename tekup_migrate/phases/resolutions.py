@@ -29,6 +29,7 @@ class Choice(Enum):
     BRING = "bring"
     FOLLOW = "follow"
     KEEP = "keep"
+    MAKE = "make"
 
     @property
     def of_strings(self) -> bool:
@@ -83,7 +84,8 @@ That is a new name, a schema, a place as it was typed, or the reason to leave th
 def read_resolutions(context: Context, app: str) -> dict[ObjectKey, Resolution]:
     """Return the decisions about an app's move, by the source's key."""
     kept = ((key, Choice(choice), word) for key, choice, word in _read(context, app))
-    return {key: _resolution(choice, key, word) for key, choice, word in kept if not choice.of_strings}
+    others = (each for each in kept if not each[1].of_strings and each[1] is not Choice.MAKE)
+    return {key: _resolution(choice, key, word) for key, choice, word in others}
 
 
 def read_strings(context: Context, app: str) -> dict[ObjectKey, FollowStrings | KeepStrings]:
@@ -113,6 +115,23 @@ def undecide(context: Context, app: str, key: ObjectKey) -> None:
 def forget_resolutions(context: Context, app: str) -> None:
     """Forget what was decided about an app's move."""
     context.memory.forget(resolutions_note(app))
+
+
+def agree_to_make(context: Context, move: Move) -> None:
+    """Keep the operator's word that a table which the source lacks is to be made empty from the plan's floor."""
+    decide(context, move.app, _made_key(move), Choice.MAKE)
+
+
+def is_to_be_made(context: Context, move: Move) -> bool:
+    """Whether a table is to be made empty where the source lacks it, by the plan's or the operator's word."""
+    return move.may_be_absent or any(key == _made_key(move) for key, _, _ in _read(context, move.app))
+
+
+def _made_key(move: Move) -> ObjectKey:
+    """Return what the word is kept under: the names that were looked for in vain, in no schema."""
+    from tekup_migrate.postgres.catalog.objects import Kind, ObjectKey
+
+    return ObjectKey(Kind.TABLE, "", ", ".join(move.sources))
 
 
 def planned_moves(context: Context, app: str) -> tuple[Move, ...]:

@@ -15,6 +15,7 @@ from tekup_migrate.phases.conflicts import conflict_question, side_by_side
 from tekup_migrate.phases.counting import carry_sequences, sequences_behind
 from tekup_migrate.phases.covering import cover_of, uncovered
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
+from tekup_migrate.phases.made_tables import made_tables, remarks_on_made, with_made
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
 from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.restoring import restoring_before
@@ -85,6 +86,7 @@ class _RowsStep(Step):
             for move, pair in pairs
         ]
         notes = [Remark(f"{move.target.name} {note}") for move, pair in pairs for note in pair.notes]
+        notes += await remarks_on_made(context, self.moves(context))
         return Preview(
             title=self.title,
             target=f"{label_of(context, source)} → {label_of(context, target)}",
@@ -105,7 +107,7 @@ class _RowsStep(Step):
         from tekup_migrate.postgres.foreign_keys import load_order, read_foreign_keys
 
         async with source.connection() as connection:
-            moves = await table_moves(connection, self.moves(context))
+            moves = await table_moves(context, connection, self.moves(context))
             relations = [move.source for move in moves]
             ordered = load_order(relations, await read_foreign_keys(connection, relations))
         return tuple(sorted(moves, key=lambda move: ordered.index(move.source)))
@@ -235,6 +237,7 @@ class CopyRows(_RowsStep):
         ours = [move for move in self.moves(context) if is_created(context, move.target)]
         compared = await written_since(context, ours) if held else ()
         unique = [line for outcome in compared if (line := only_there(outcome))]
+        unique += [table.line for table in await made_tables(context, ours) if table.rows]
         return Preview(
             title=f"Empty the tables that “{self.title}” filled",
             target=where,
@@ -277,13 +280,12 @@ class CopyRows(_RowsStep):
         async with both_sides(context) as (source, target):
             for move in await self._table_moves(context, source):
                 found = await _digest(source, target, move)
-                same = found == wanted[move.target.name].digest
+                copied = wanted.get(move.target.name)
+                same = copied is not None and found == copied.digest
                 good = good and same
-                rows = wanted[move.target.name].rows
-                lines.append(
-                    f"{move.target.name}: {rows:,} rows, digest {found[:24]}… " + ("equal" if same else "differs")
-                )
-        return Evidence(
+                told = f"{copied.rows:,} rows, digest {found[:24]}…" if copied else "it came to the source since, and"
+                lines.append(f"{move.target.name}: {told} {'equal' if same else 'differs'}")
+        evidence = Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,
             summary=f"{sum(each.rows for each in wanted.values()):,} rows equal the source's snapshot"
             if good
@@ -291,6 +293,7 @@ class CopyRows(_RowsStep):
             facts=tuple(lines),
             figures=sent_figures(context, self.id),
         )
+        return with_made(evidence, await made_tables(context, self.moves(context)))
 
 
 async def _digest(source: Side, target: Side, move: TableMove) -> str:
@@ -336,6 +339,7 @@ class FinalPass(_RowsStep):
     async def verify(self, context: Context) -> Evidence:
         """Compare both sides, reading only, and look for rows whose foreign keys point nowhere."""
         evidence = rows_evidence(await compare(context, self.moves(context)))
+        evidence = with_made(evidence, await made_tables(context, self.moves(context)))
         orphans, facts = await _prove_foreign_keys(context, self.moves(context))
         behind = [each.sequence.name for each in await sequences_behind(context, self.app)]
         verdict = Verdict.DIFFERS if orphans or behind else evidence.verdict

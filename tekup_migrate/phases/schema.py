@@ -9,11 +9,12 @@ import msgspec
 from tekup_migrate.events import Listener
 from tekup_migrate.phases.access import both_connected, connected, label_of
 from tekup_migrate.phases.covering import cover_of
+from tekup_migrate.phases.made_tables import ask_to_make, look_up_source, undecided
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
 from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions, read_strings
 from tekup_migrate.phases.review import item_line, settle, strings_line
-from tekup_migrate.phases.tables import table_moves
+from tekup_migrate.phases.tables import look_up, settled
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
@@ -34,10 +35,9 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
 
     async with both_connected(context) as (source, target):
         planned = planned_moves(context, app)
-        moves = [
-            TableMove(each.source, each.target, move.policies, move.floor)
-            for each, move in zip(await table_moves(source, planned), planned, strict=True)
-        ]
+        found = settled(await look_up(context, source, planned))
+        every = [*((pair, False) for pair in found.moved), *((pair, True) for pair in found.made)]
+        moves = [TableMove(each.source, each.target, move.policies, move.floor, made) for (move, each), made in every]
         return await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))
 
 
@@ -66,7 +66,11 @@ class Compare(Observation):
         return f"{label_of(context, plan.project_id('source'))} → {label_of(context, plan.project_id('target'))}"
 
     async def apply(self, context: Context) -> None:
-        """Ask about every name that the target uses for something else, and show the list to be changed."""
+        """Ask about tables that the source lacks and names that are taken, and show the list to be changed."""
+        planned = planned_moves(context, self.app)
+        await ask_to_make(context, planned)
+        if (await look_up_source(context, planned)).absent:
+            return
         await settle(context, self.app, lambda: transplant_of(context, self.app))
 
     def forget(self, context: Context) -> None:
@@ -77,6 +81,9 @@ class Compare(Observation):
         """List everything with what becomes of it."""
         from tekup_migrate.postgres.comparison import Disposition
 
+        looked = await look_up_source(context, planned_moves(context, self.app))
+        if looked.absent:
+            return undecided(looked)
         found = await transplant_of(context, self.app)
         counts = {each: sum(item.disposition is each for item in found.items) for each in Disposition}
         told = ", ".join(f"{count} {each.value}" for each, count in counts.items() if count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from tekup_migrate.postgres.catalog.objects import Function
+    from tekup_migrate.postgres.outcome import TableMove
     from tekup_migrate.postgres.transplant import TransplantPlan
     from tekup_migrate.postgres.vector_index import Recommendation, SearchQuality, Truth, VectorColumn
 
@@ -54,18 +56,33 @@ class MeasureSearch(Observation):
         plan = await transplant_of(context, self.app)
         chosen = await recommended(context, self.app)
         async with both_connected(context) as (source, target):
-            moves = await table_moves(source, planned_moves(context, self.app))
+            moves = await table_moves(context, source, planned_moves(context, self.app))
             here = await vector_columns(source, [move.source for move in moves])
             found = _Measuring(context, source, target)
-            searches = await found.searches(plan) if chosen else []
-            for old, new in zip(here, chosen, strict=True):
+            sides = _both_sides(here, chosen, moves)
+            searches = await found.searches(plan) if sides else []
+            for old, new in sides:
                 await context.gate.guard(found.column(old, new, _lists(context, self.app, new), searches))
+            measured = [new.column for _, new in sides]
+            found.lines += [_ONLY_THERE.format(column_name(e.column)) for e in chosen if e.column not in measured]
         return Evidence(
             verdict=Verdict.PASSED if found.good else Verdict.DIFFERS,
             summary="; ".join(line for line in found.lines if "source" in line) or "no vectors to search",
             facts=tuple(found.lines),
             figures=tuple(found.figures),
         )
+
+
+_ONLY_THERE = "{}: the source has no such column, so there is nothing to compare a search with"
+
+
+def _both_sides(
+    here: Sequence[VectorColumn], there: Sequence[Recommendation], moves: Sequence[TableMove]
+) -> list[tuple[VectorColumn, Recommendation]]:
+    """Return each vector column with what it is searched by on the target; what the plan alone made has no pair."""
+    new = {(each.column.relation, each.column.column): each for each in there}
+    targets = {move.source: move.target for move in moves}
+    return [(old, new[targets[old.relation], old.column]) for old in here]
 
 
 @dataclass

@@ -10,6 +10,7 @@ import msgspec
 from tekup_migrate.phases.access import both_sides, label_of
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.phases.comparing import compare, live_evidence
+from tekup_migrate.phases.made_tables import made_tables, with_made
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_cut_over
 from tekup_migrate.phases.resolutions import all_moves
@@ -62,9 +63,10 @@ class RowsKept(Observation):
     async def verify(self, context: Context) -> Evidence:
         """Compare; what the live target gained or changed since is its own business."""
         found = await look(context)
+        made = await made_tables(context, all_moves(context))
         if not all(since.told for since in found):
-            return live_evidence(await compare(context, all_moves(context)))
-        return kept_evidence(found, has_word=self._has_word(context, found))
+            return with_made(live_evidence(await compare(context, all_moves(context))), made)
+        return with_made(kept_evidence(found, has_word=self._has_word(context, found)), made)
 
     def _has_word(self, context: Context, found: Sequence[Since]) -> bool:
         return context.memory.recall(f"{self.id}:word") == _counted(found)
@@ -86,9 +88,10 @@ class LateWrites(RowsKept):
     async def verify(self, context: Context) -> Evidence:
         """Look at the source only with regard to what was written there since."""
         found = await look(context)
+        made = await made_tables(context, all_moves(context))
         if not all(since.told for since in found):
-            return live_evidence(await compare(context, all_moves(context)))
-        return late_evidence(found)
+            return with_made(live_evidence(await compare(context, all_moves(context))), made)
+        return with_made(late_evidence(found), made)
 
 
 async def note_baselines(
@@ -119,7 +122,7 @@ async def look(context: Context) -> tuple[Since, ...]:
     found = []
     async with both_sides(context) as (source, target), source.snapshot():
         async with source.connection() as connection:
-            moves = await table_moves(connection, all_moves(context))
+            moves = await table_moves(context, connection, all_moves(context))
         for move in moves:
             kept = context.memory.recall(_key(move.target.name))
             if kept is None:

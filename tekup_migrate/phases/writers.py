@@ -82,7 +82,7 @@ class StopWriters(Step):
         from tekup_migrate.postgres.activity import watch_writes
 
         async with connected(context, context.plan.project_id("source")) as connection:
-            moves = await table_moves(connection, planned_moves(context, self.app))
+            moves = await table_moves(context, connection, planned_moves(context, self.app))
             watched = await watch_writes(connection, [move.source for move in moves])
             return await _others(connection), watched
 

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from tekup_migrate.plan import Policy
 from tekup_migrate.postgres.quoting import Relation, quote_ident, quote_idents
 
 if TYPE_CHECKING:
     import asyncpg
 
 API_ROLES = ("anon", "authenticated", "service_role")
+_OUTSIDE = ("anon", "authenticated")
+"""Whom a policy for PUBLIC speaks of; ``service_role`` passes every policy by."""
 SAMPLED_ROWS = 3
 _STRANGER = uuid.UUID("00000000-0000-4000-8000-000000000001")
 
@@ -128,6 +131,31 @@ def differences(source: Iterable[Outcome], target: Iterable[Outcome]) -> tuple[s
             who = f"{outcome.role} {outcome.subject}".strip()
             found.append(f"{outcome.action} on {outcome.table} as {who}: {outcome.result} on the source, {result} here")
     return tuple(found)
+
+
+def unlike_policies(policies: Sequence[Policy], outcomes: Iterable[Outcome]) -> tuple[str, ...]:
+    """Return in words where a table with nothing but these policies lets through more, or shows less, than they say.
+
+    What they let through of writes depends on the row, so only what no policy speaks of is held against the table.
+    """
+    found = []
+    for outcome in outcomes:
+        wanted, refused = _speaks_of(policies, outcome), outcome.result == "refused"
+        more = not wanted and not refused and outcome.result != "no such role"
+        less = wanted and refused and outcome.action == "SELECT"
+        if more or less:
+            what = f"{outcome.action} on {outcome.table} as {outcome.role}"
+            found.append(f"{what}: {outcome.result}, against the plan's policies")
+    return tuple(found)
+
+
+def _speaks_of(policies: Sequence[Policy], outcome: Outcome) -> bool:
+    """Whether a policy is about what was tried, for the role that tried it."""
+    return any(
+        policy.command.upper() in ("ALL", outcome.action)
+        and (outcome.role in policy.roles or (outcome.role in _OUTSIDE and "PUBLIC" in map(str.upper, policy.roles)))
+        for policy in policies
+    )
 
 
 async def _attempt(connection: asyncpg.Connection, table: _Table, role: str, user: str, action: str) -> str:

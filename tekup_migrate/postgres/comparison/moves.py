@@ -15,12 +15,16 @@ _NO_FLOOR = Floor()
 
 @dataclass(frozen=True)
 class TableMove:
-    """One table to move, and what it must have at the end whatever the source has."""
+    """One table to move, and what it must have at the end whatever the source has.
+
+    ``made``: the source does not have it, and it is made empty from the floor; ``source`` is then a name that is free.
+    """
 
     source: Relation
     target: Relation
     policies: tuple[Policy, ...] = ()
     floor: Floor = _NO_FLOOR
+    made: bool = False
 
 
 @dataclass(frozen=True)

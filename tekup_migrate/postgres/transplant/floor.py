@@ -1,4 +1,4 @@
-"""The plan's floor: columns, indexes and enum labels that exist at the end whatever the source has.
+"""The plan's floor: columns, keys, indexes and enum labels that exist at the end whatever the source has.
 
 What the source lacks is added to its catalog as it was read, so that everything that follows (creating, comparing
 again, undoing) treats it like the source's own. What the target has made of it by then is taken from there.
@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from msgspec import Struct, structs
 
-from tekup_migrate.plan_floor import Floor, FloorColumn, FloorIndex
+from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorIndex
 from tekup_migrate.postgres.catalog.objects import (
     TYPES,
     CatalogObject,
     Column,
+    Constraint,
     EnumType,
     Grant,
     Index,
@@ -27,7 +28,7 @@ from tekup_migrate.postgres.catalog.objects import (
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.moves import TableMove
 from tekup_migrate.postgres.ddl.naming import Naming
-from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident
+from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident, quote_idents
 from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
 VECTOR_METHODS = ("ivfflat", "hnsw")
@@ -45,6 +46,7 @@ class FloorItem(Struct, frozen=True, kw_only=True):
         late: whether it is made after the rows.
         remark: what the operator should know about it.
         chosen: whether another step chooses what is made.
+        absent: whether it belongs to a table that the source lacks altogether, which is told in one line.
         label: of a label, its enum type's key on the source and the label.
     """
 
@@ -55,11 +57,12 @@ class FloorItem(Struct, frozen=True, kw_only=True):
     remark: str = ""
     label: tuple[ObjectKey, str] | None = None
     chosen: bool = False
+    absent: bool = False
 
     @property
     def added(self) -> bool:
         """Whether it is made by the plan's word alone; which vector index is made is another step's choice."""
-        return not self.by_source and not self.chosen
+        return not self.by_source and not self.chosen and not self.absent
 
     @property
     def line(self) -> str:
@@ -71,7 +74,7 @@ class FloorItem(Struct, frozen=True, kw_only=True):
 
 def raised_to(source: Catalog, target: Catalog, moves: Sequence[TableMove]) -> tuple[Catalog, tuple[FloorItem, ...]]:
     """Return the source's catalog with what the plan asks for and the source lacks, and every item of the floor."""
-    raising = _Raising(source, target)
+    raising = _Raising(source, target, moves)
     for move in moves:
         table = source.relation(move.source.schema, move.source.name)
         if isinstance(table, Table):
@@ -102,7 +105,8 @@ def policy_items(source: Catalog, target: Catalog, moves: Sequence[TableMove]) -
 class _Raising:
     """Adds to a copy of the source's catalog, and notes each item."""
 
-    def __init__(self, source: Catalog, target: Catalog) -> None:
+    def __init__(self, source: Catalog, target: Catalog, moves: Sequence[TableMove]) -> None:
+        self.moves = moves
         self.source = source
         self.target = target
         self.objects: dict[ObjectKey, CatalogObject] = dict(source.objects)
@@ -111,17 +115,29 @@ class _Raising:
 
     def raise_table(self, table: Table, move: TableMove) -> None:
         """Add what one table lacks; enums first, because a column may be of one."""
+        first = len(self.items)
         there = self.target.relation(move.target.schema, move.target.name)
         if move.floor != Floor():
             self.items.append(
-                FloorItem(what=f"table {move.target.name}", by_source=True, made=isinstance(there, Table))
+                FloorItem(what=f"table {move.target.name}", by_source=not move.made, made=isinstance(there, Table))
             )
+        if move.floor.comment and not table.comment:
+            self.objects[table.key] = replace(table, comment=move.floor.comment)
         for name, labels in move.floor.enums.items():
             self._enum(table, name, labels)
         for column in move.floor.columns:
             self._column(table.key, column, move, there)
-        for index in move.floor.indexes:
+        if move.made and move.floor.primary_key:
+            self._primary_key(table, move)
+        for index in move.floor.indexes if move.made else move.floor.wanted_indexes:
             self._index(table, index, move)
+        for foreign in move.floor.foreign_keys:
+            self._foreign_key(table, foreign, move)
+        if move.made:
+            self.items[first:] = [
+                structs.replace(item, absent=item.label is None or item.label[0] not in self.source.objects)
+                for item in self.items[first:]
+            ]
 
     def _enum(self, table: Table, name: str, labels: tuple[str, ...]) -> None:
         key = ObjectKey(Kind.ENUM, table.key.schema, name)
@@ -152,25 +168,30 @@ class _Raising:
         remark = ""
         if here is not None and not same_type(here.type, wanted.type):
             remark = f"the plan says {wanted.type}, the source's {here.type} is kept"
-        elif here is None and wanted.not_null and not wanted.default:
+        elif here is None and wanted.not_null and not wanted.default and not move.made:
             remark = "it may be NULL, because the source's rows have no value for it"
         what = f"column {move.target.name}.{wanted.name}"
         self.items.append(FloorItem(what=what, by_source=here is not None, made=made is not None, remark=remark))
         if here is None:
             number = 1 + max((column.number for column in table.columns), default=0)
-            column = replace(made, number=number) if made else self._new_column(key, wanted, number)
+            column = self._new_column(key, wanted, move, number)
+            if made and (not move.made or (same_type(made.type, wanted.type) and made.not_null == column.not_null)):
+                column = replace(made, number=number)
             self.objects[key] = replace(table, columns=(*table.columns, column))
 
-    def _new_column(self, table: ObjectKey, wanted: FloorColumn, number: int) -> Column:
+    def _new_column(self, table: ObjectKey, wanted: FloorColumn, move: TableMove, number: int) -> Column:
         type_, used = self._qualified(wanted.type, table.schema)
         if used:
             self._need(table, used)
+        filled = move.made or bool(wanted.default)
+        keyed = move.made and (wanted.name in move.floor.primary_key or wanted.type.lower().endswith("serial"))
         return Column(
             number=number,
             name=wanted.name,
             type=type_,
-            not_null=wanted.not_null and bool(wanted.default),
+            not_null=(wanted.not_null and filled) or keyed,
             default=wanted.default or None,
+            comment=wanted.comment or None,
         )
 
     def _qualified(self, type_: str, schema: str) -> tuple[str, ObjectKey | None]:
@@ -183,11 +204,44 @@ class _Raising:
             key = ObjectKey(kind, schema, name)
             if key in self.objects:
                 return f"{quote_ident(schema)}.{quote_ident(name)}{rest}", key
-        for extension, members in self.source.extension_members.items():
-            for place, member in members:
-                if member == name:
-                    return f"{place}.{name}{rest}", ObjectKey(Kind.EXTENSION, "", extension)
+        for catalog in (self.source, self.target):
+            for extension, members in catalog.extension_members.items():
+                for place, member in members:
+                    if member == name:
+                        used = ObjectKey(Kind.EXTENSION, "", extension)
+                        return f"{place}.{name}{rest}", used if catalog is self.source else None
         return type_, None
+
+    def _primary_key(self, table: Table, move: TableMove) -> None:
+        """Add the primary key of a table that is made; the source's own tables keep the key that they have."""
+        columns = ", ".join(move.floor.primary_key)
+        made = any(constraint.type == "p" for constraint in _constraints(self.target, move.target))
+        self.items.append(FloorItem(what=f"primary key of {move.target.name} on {columns}", by_source=False, made=made))
+        if not made:
+            definition = f"PRIMARY KEY ({quote_idents(move.floor.primary_key)})"
+            name = cut_name(table.key.name, "_pkey")
+            self._constrain(ObjectKey(Kind.CONSTRAINT, table.key.schema, name, table.key.name), definition, "p")
+
+    def _foreign_key(self, table: Table, wanted: FloorForeignKey, move: TableMove) -> None:
+        columns = ", ".join(wanted.columns)
+        parent = next((each for each in self.moves if each.target.name == wanted.references), None)
+        there = parent.target if parent else Relation(move.target.schema, wanted.references)
+        here = parent.source if parent else there
+        by_source = _has_foreign_key(self.source, move.source, wanted, here)
+        made = _has_foreign_key(self.target, move.target, wanted, there)
+        what = f"foreign key of {move.target.name} on {columns} to {wanted.references}"
+        self.items.append(FloorItem(what=what, by_source=by_source, made=made, late=True))
+        if by_source or made:
+            return
+        name = cut_name("_".join((table.key.name, *wanted.columns)), "_fkey")
+        key = ObjectKey(Kind.FOREIGN_KEY, table.key.schema, name, table.key.name)
+        action = f" ON DELETE {wanted.on_delete.upper()}" if wanted.on_delete else ""
+        self._constrain(key, _referring(wanted, here) + action, "f")
+        self._need(key, ObjectKey(Kind.TABLE, here.schema, here.name))
+
+    def _constrain(self, key: ObjectKey, definition: str, letter: str) -> None:
+        self.objects[key] = Constraint(key=key, oid=0, type=letter, definition=definition, options=())
+        self._need(key, ObjectKey(Kind.TABLE, key.schema, key.parent))
 
     def _index(self, table: Table, wanted: FloorIndex, move: TableMove) -> None:
         columns = ", ".join(wanted.columns)
@@ -200,7 +254,8 @@ class _Raising:
             self.items.append(FloorItem(what=what, by_source=here, made=True, late=True, remark=remark, chosen=True))
             return
         self.items.append(FloorItem(what=what, by_source=here, made=made, late=True))
-        if here or made:
+        as_key = move.made and wanted.unique and wanted.columns == move.floor.primary_key
+        if here or made or as_key:
             return
         # The plan speaks of the target: there the table's name in it follows the table's again.
         key = ObjectKey(Kind.INDEX, table.key.schema, name.replace(move.target.name, move.source.name, 1))
@@ -237,6 +292,22 @@ def _column_of(table: CatalogObject | None, name: str) -> Column | None:
 
 def _indexes(catalog: Catalog, table: Relation) -> list[Index]:
     return [item for item in catalog.attached(table.schema, table.name) if isinstance(item, Index)]
+
+
+def _constraints(catalog: Catalog, table: Relation) -> list[Constraint]:
+    return [item for item in catalog.attached(table.schema, table.name) if isinstance(item, Constraint)]
+
+
+def _has_foreign_key(catalog: Catalog, table: Relation, wanted: FloorForeignKey, parent: Relation) -> bool:
+    """Whether a table has a foreign key of the same columns to the same table, whatever it does on a deletion."""
+    start = canonical(_referring(wanted, parent))
+    found = (canonical(item.definition) for item in _constraints(catalog, table) if item.type == "f")
+    return any(text == start or text.startswith(f"{start} ") for text in found)
+
+
+def _referring(wanted: FloorForeignKey, parent: Relation) -> str:
+    columns, keys = quote_idents(wanted.columns), quote_idents(wanted.keys)
+    return f"FOREIGN KEY ({columns}) REFERENCES {parent.sql} ({keys})"
 
 
 def _satisfies(index: Index, wanted: FloorIndex) -> bool:
@@ -285,6 +356,9 @@ _ALIASES: Mapping[str, str] = {
     "float8": "double precision",
     "float4": "real",
     "bool": "boolean",
+    "serial": "integer",
+    "bigserial": "bigint",
+    "smallserial": "smallint",
     "decimal": "numeric",
 }
 

@@ -34,11 +34,9 @@ def raised(source: Catalog, target: Catalog, moves: Iterable[TableMove]) -> tupl
         there = target.relation(move.target.schema, move.target.name)
         if isinstance(there, Table) and not there.row_security:
             continue  # It is there already, and gets a statement of its own.
-        if move.policies and isinstance(table, Table) and not table.row_security:
+        if _asks_for_it(move) and isinstance(table, Table) and not table.row_security:
             objects[table.key] = replace(table, row_security=True)
-            remarks.append(
-                f"{move.source} has no row level security; the plan's policies need it, so it is switched on"
-            )
+            remarks.append(f"{move.source} has no row level security; the plan asks for it, so it is switched on")
     return replace(source, objects=objects), tuple(remarks)
 
 
@@ -49,15 +47,13 @@ def floor_policies(
     found: list[FloorPolicy] = []
     remarks: list[str] = []
     for move in moves:
-        if not move.policies:
+        if not _asks_for_it(move):
             continue
         present = _present(target, move, comparison, source)
         if not _row_security(target, move, source):
             key = ObjectKey(Kind.OTHER, move.target.schema, "row level security", move.target.name)
             found.append(FloorPolicy(key, (f"ALTER TABLE {move.target.sql} ENABLE ROW LEVEL SECURITY",)))
-            remarks.append(
-                f"{move.source} has no row level security; the plan's policies need it, so it is switched on"
-            )
+            remarks.append(f"{move.source} has no row level security; the plan asks for it, so it is switched on")
         for wanted in move.policies:
             made = _missing(wanted, move, present)
             if made is None:
@@ -69,6 +65,11 @@ def floor_policies(
                 )
             found.append(FloorPolicy(made.key, (policy_sql(made, Naming()),)))
     return found, tuple(remarks)
+
+
+def _asks_for_it(move: TableMove) -> bool:
+    """Whether the plan wants row level security on a table."""
+    return bool(move.policies) or move.floor.row_security
 
 
 def _missing(wanted: Policy, move: TableMove, present: dict[str, str]) -> RowPolicy | None:

@@ -30,6 +30,7 @@ from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
 from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
 from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.transplant.absent import remarks_on, told, with_absent
 from tekup_migrate.postgres.transplant.floor import FloorItem, looked_up, policy_items, raised_to
 from tekup_migrate.postgres.transplant.floor_policies import FloorPolicy, floor_policies, raised
 from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
@@ -118,14 +119,16 @@ def plan_from_catalogs(
 ) -> TransplantPlan:
     """Make the plan from two catalogs that were read before."""
     policies = policy_items(source, target, moves)
+    source = with_absent(source, moves)
     source, remarks = raised(source, target, moves)
     source, items = raised_to(source, target, moves)
     comparison = compare(source, target, moves, resolutions, strings)
+    comparison = structs.replace(comparison, items=told(comparison.items, moves))
     plan = _Planning(source, target, tuple(moves), comparison).plan()
     added = tuple(f"The plan asks for {item.what}; the source has none, so it is added" for item in items if item.added)
     return structs.replace(
         plan,
-        remarks=(*remarks, *added, *plan.remarks),
+        remarks=(*remarks_on(moves), *remarks, *added, *plan.remarks),
         floor=(*looked_up(items, target, comparison.naming), *policies),
     )
 

@@ -66,8 +66,10 @@ _METHOD = """
 
 async def _beside_another(target: asyncpg.Connection, chosen: Recommendation) -> Recommendation:
     """Give the index a name of its own where the target has one of that name but of another kind."""
+    if chosen.method is Method.NONE:
+        return chosen
     there = await target.fetchval(_METHOD, Relation(chosen.column.relation_schema, chosen.name).sql)
-    if chosen.method is Method.NONE or there in (None, chosen.method.value):
+    if there in (None, chosen.method.value):
         return chosen
     return structs.replace(chosen, name=cut_name(chosen.name, f"_{chosen.method.value}"))
 
