@@ -82,7 +82,7 @@ async def _apply(
         for statement in group:
             await _execute(connection, statement)
             listen(Ran(kind="sql", text=statement.sql))
-        made = created(await read_catalog(connection), dict.fromkeys(s.creates for s in group))
+        made = created(await read_catalog(connection), dict.fromkeys(s.creates for s in group if s.new))
         record(made)
     return made
 

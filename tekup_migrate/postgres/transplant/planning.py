@@ -31,6 +31,7 @@ from tekup_migrate.postgres.ddl.rendering import comments, keyword, statements
 from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.transplant.absent import remarks_on, told, with_absent
+from tekup_migrate.postgres.transplant.circles import broken
 from tekup_migrate.postgres.transplant.floor import FloorItem, looked_up, policy_items, raised_to
 from tekup_migrate.postgres.transplant.floor_policies import FloorPolicy, floor_policies, raised
 from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
@@ -45,10 +46,11 @@ _WITHOUT_OWNER = frozenset(
 
 
 class Statement(Struct, frozen=True):
-    """One SQL statement; ``creates`` is the target's key of what it belongs to."""
+    """One SQL statement; ``creates`` is the target's key of what it belongs to, ``new`` whether it helps to make it."""
 
     sql: str
     creates: ObjectKey
+    new: bool = True
 
 
 class TransplantPlan(Struct, frozen=True, kw_only=True):
@@ -141,9 +143,10 @@ class _Planning:
         self.comparison = comparison
         self.names: Naming = comparison.naming
         moving = (item.key for item in comparison.with_disposition(Disposition.MOVES))
-        self.objects = {key: source.objects[key] for key in moving}
+        objects = {key: source.objects[key] for key in moving}
         self.identities = identities(source)
-        self.needs = creation_needs(self.objects, source.needs)
+        unwound = broken(objects, creation_needs(objects, source.needs), self.identities)
+        self.objects, self.needs, self.rest = unwound.objects, unwound.needs, unwound.rest
 
     def plan(self) -> TransplantPlan:
         """Put the statements into their order: before the rows, after them, and the vector indexes."""
@@ -151,7 +154,7 @@ class _Planning:
         indexes = (self.source.get(item.key, Index) for item in carried)
         vectors = [index for index in indexes if index is not None and index.finds_vectors]
         early = self._early()
-        late = frozenset(self.objects) - early - {index.key for index in vectors}
+        late = frozenset(self.needs) - early - {index.key for index in vectors}
         floor, remarks = floor_policies(self.target, self.moves, self.comparison, self.source)
         before = self._new_schemas()
         before += [s for key in ordered(early, self.needs) for s in self._make(key)]
@@ -183,6 +186,9 @@ class _Planning:
             if isinstance(item, Function):
                 bodies = {need for need in mentioned(item, self.source) if need.kind in IN_BODIES}
                 needs[key] = self.needs[key] | (bodies & self.objects.keys())
+        for key, rest in self.rest.items():
+            # Both goes of one object belong into one transaction.
+            needs[rest.whole.key] |= {key}
         return closure(start, needs)
 
     def _new_schemas(self) -> list[Statement]:
@@ -200,6 +206,10 @@ class _Planning:
         return isinstance(self.source.relation(item.key.schema, item.key.parent), View)
 
     def _make(self, key: ObjectKey) -> list[Statement]:
+        if key in self.rest:
+            rest = self.rest[key]
+            whole = self.names.key(rest.whole.key)
+            return [Statement(sql, whole) for sql in rest.completed(self.names, self.identities)]
         return [Statement(sql, self.names.key(key)) for sql in self._create(self.objects[key])]
 
     def _create(self, item: CatalogObject) -> list[str]:
@@ -242,10 +252,18 @@ class _Planning:
         return [f"ALTER {keyword(item)} {sql_name(self.names.key(item.key))} OWNER TO {quote_ident(item.owner)}"]
 
     def _refreshes(self) -> list[Statement]:
-        keys = [i.key for i in self.objects.values() if isinstance(i, View) and i.populated]
-        views = [key for key in ordered(frozenset(keys), self.needs) if key.kind is Kind.MATERIALIZED_VIEW]
-        new = [self.names.key(key) for key in views]
-        return [Statement(f"REFRESH MATERIALIZED VIEW {sql_name(key)}", key) for key in new]
+        """Return what fills the materialized views, those as well that had to be made before the rows."""
+        carried = self.comparison.with_disposition(Disposition.MOVES, Disposition.EQUAL)
+        views = (self.source.get(item.key, View) for item in carried if item.kind is Kind.MATERIALIZED_VIEW)
+        empty = frozenset(view.key for view in views if view and view.populated and not self._filled(view))
+        between = closure(empty, self.source.needs) & self.source.objects.keys()
+        needs = creation_needs({key: self.source.objects[key] for key in between}, self.source.needs)
+        new = [self.names.key(key) for key in ordered(between, needs) if key in empty]
+        return [Statement(f"REFRESH MATERIALIZED VIEW {sql_name(key)}", key, new=False) for key in new]
+
+    def _filled(self, view: View) -> bool:
+        there = self.target.get(self.names.key(view.key), View)
+        return there is not None and there.populated
 
 
 def _floor(policy: FloorPolicy) -> list[Statement]:

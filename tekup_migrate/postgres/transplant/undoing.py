@@ -16,10 +16,13 @@ from tekup_migrate.postgres.catalog.objects import (
     PublicationTable,
 )
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
+from tekup_migrate.postgres.comparison.items import identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
 from tekup_migrate.postgres.ddl.naming import sql_name
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.transplant.applying import Created, digest_of
+from tekup_migrate.postgres.transplant.circles import broken
+from tekup_migrate.postgres.transplant.ordering import creation_needs
 
 if TYPE_CHECKING:
     import asyncpg
@@ -49,6 +52,7 @@ async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tu
     import asyncpg
 
     async with connection.transaction():
+        await connection.execute("SET LOCAL check_function_bodies = off")
         drops = await undo_plan(connection, created)
         for sql in drops:
             try:
@@ -69,7 +73,15 @@ async def undo_plan(connection: asyncpg.Connection, created: Sequence[Created]) 
         catalog = await read_catalog(connection)
     present = [entry for entry in created if digest_of(catalog, entry.key)]
     refuse_undo(catalog, present)
-    return undo_statements(present)
+    return (*_loosening(catalog, present), *undo_statements(present))
+
+
+def _loosening(catalog: Catalog, created: Sequence[Created]) -> tuple[str, ...]:
+    """Return what lets objects that need each other in a circle be dropped one after the other."""
+    objects = {entry.key: catalog.objects[entry.key] for entry in created if entry.key in catalog.objects}
+    own = identities(catalog)
+    unwound = broken(objects, creation_needs(objects, catalog.needs), own)
+    return tuple(sql for rest in unwound.rest.values() for sql in rest.loosened(own))
 
 
 async def gone_by_hand(connection: asyncpg.Connection, created: Sequence[Created]) -> tuple[Created, ...]:

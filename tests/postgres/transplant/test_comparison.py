@@ -395,6 +395,38 @@ async def test_a_table_and_a_type_can_move_to_a_schema_that_is_made_for_them(
     assert await dump(target_database) == before
 
 
+async def test_a_materialized_view_that_a_policy_needs_is_filled_once_the_rows_are_there(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(
+        source_database,
+        SOURCE
+        + """
+        CREATE MATERIALIZED VIEW public.z_first AS SELECT id FROM public.documents;
+        CREATE VIEW public.middle AS TABLE public.z_first;
+        CREATE MATERIALIZED VIEW public.a_last AS TABLE public.middle;
+        CREATE FUNCTION public.known(uuid) RETURNS boolean LANGUAGE sql STABLE
+            RETURN EXISTS (SELECT FROM public.a_last WHERE a_last.id = $1);
+        CREATE POLICY known ON public.documents FOR UPDATE USING (public.known(id));
+        """,
+    )
+    before = await dump(target_database)
+    async with connected(target_database) as here:
+        made: list[Created] = []
+        await apply_before(here, await planned(source_database, target_database), record=made.extend)
+        await here.execute("INSERT INTO public.app_documents (source) VALUES ('local')")
+        # A step of its own, which plans anew.
+        late: list[Created] = []
+        await apply_after(here, await planned(source_database, target_database), record=late.extend)
+        assert await here.fetchval("SELECT count(*) FROM public.a_last") == 1
+        assert not {"a_last", "z_first"} & {entry.key.name for entry in late}
+        again = await planned(source_database, target_database)
+        assert (again.before, again.after) == ((), ())
+        await undo(here, late)
+        await undo(here, made)
+    assert await dump(target_database) == before
+
+
 async def test_grants_that_were_lost_or_gained_since_are_told(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:

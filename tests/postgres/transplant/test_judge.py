@@ -19,6 +19,7 @@ from tekup_migrate.postgres.transplant import (
 )
 from tekup_migrate.postgres.transplant.applying import created
 from tests.postgres.transplant.cases import CASES, Case
+from tests.postgres.transplant.circle_cases import CIRCLE_CASES
 from tests.postgres.transplant.judge import comparable, connected, dump
 from tests.postgres.transplant.nasty_cases import NASTY_CASES
 from tests.postgres.transplant.stranger_cases import STRANGER_CASES
@@ -32,7 +33,7 @@ def moves_of(case: Case) -> list[TableMove]:
     ]
 
 
-@pytest.mark.parametrize("case", [*CASES, *NASTY_CASES, *STRANGER_CASES], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", [*CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES], ids=lambda case: case.name)
 async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_after_undo(
     case: Case, source_server: SharedServer, target_server: SharedServer
 ) -> None:
@@ -54,6 +55,9 @@ async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_afte
         plan = await plan_transplant(there, here, moves_of(case))
         assert not plan.conflicts
         await apply_before(here, plan, record=journal.extend)
+        if case in CIRCLE_CASES:
+            halfway = await plan_transplant(there, here, moves_of(case))
+            assert (halfway.before, halfway.conflicts) == ((), ()), "what is made in two goes is whole after one step"
         await apply_after(here, plan, record=journal.extend)
         for index in plan.vector_indexes:
             item = next(i for i in plan.items if i.key == index.key)
