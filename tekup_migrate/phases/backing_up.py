@@ -10,6 +10,8 @@ import msgspec
 
 from tekup_migrate.phases.access import label_of, url_of
 from tekup_migrate.phases.covering import backup_note, backups_root
+from tekup_migrate.phases.ownership import is_created
+from tekup_migrate.phases.resolutions import all_moves
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
     Answer,
@@ -278,7 +280,10 @@ async def request_of(context: Context, project_id: str, *, suffix: str = "") -> 
 
 
 def _schemas(context: Context, project_id: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(("public", *context.project(project_id).backup_schemas)))
+    """Return what is backed up of a project, of the target with the schemas that this run has put tables into."""
+    target = project_id == context.plan.project_id("target")
+    own = [move.schema for move in all_moves(context) if target and is_created(context, move.place.label)]
+    return tuple(dict.fromkeys(("public", *context.project(project_id).backup_schemas, *own)))
 
 
 async def _target_major(context: Context) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import both_sides, connected, label_of
+from tekup_migrate.phases.resolutions import PlacedMove
 from tekup_migrate.phases.tables import table_moves
-from tekup_migrate.plan import Move
 from tekup_migrate.steps import Context, DeclinedError, Option, Question, Verdict
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _STOP, _LEAVE = "stop", "leave"
 
 
-async def written_since(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome, ...]:
+async def written_since(context: Context, moves: Sequence[PlacedMove]) -> tuple[TableOutcome, ...]:
     """Compare the moved tables the other way round, reading only: what the target has that the source lacks.
 
     In each outcome ``only_source`` counts rows that only the plan's target has, ``only_target`` rows that only
@@ -45,12 +45,12 @@ def since_line(outcome: TableOutcome) -> str:
         return ""
     tally = outcome.tally
     return (
-        f"{outcome.move.source.name}: {tally.only_source:,} rows are only on the target, {tally.changed:,} differ,"
+        f"{outcome.move.source.label}: {tally.only_source:,} rows are only on the target, {tally.changed:,} differ,"
         f" {tally.only_target:,} are only at the source"
     )
 
 
-async def carry_back(context: Context, moves: Sequence[Move]) -> None:
+async def carry_back(context: Context, moves: Sequence[PlacedMove]) -> None:
     """Ask table by table what becomes of rows written since, and carry them back where that is wanted.
 
     May be repeated: what was carried back is found equal and not asked about again.
@@ -65,19 +65,18 @@ async def carry_back(context: Context, moves: Sequence[Move]) -> None:
     await _carry(context, {back: choice for back, choice in chosen if choice != _LEAVE})
 
 
-async def _moves_back(context: Context, source: Side, moves: Sequence[Move]) -> tuple[TableMove, ...]:
+async def _moves_back(context: Context, source: Side, moves: Sequence[PlacedMove]) -> tuple[TableMove, ...]:
     async with source.connection() as connection:
         found = await table_moves(context, connection, moves)
     return tuple(replace(move, source=move.target, target=move.source) for move in found)
 
 
-async def _require_quiet(context: Context, moves: Sequence[Move]) -> None:
+async def _require_quiet(context: Context, moves: Sequence[PlacedMove]) -> None:
     from tekup_migrate.postgres.activity import watch_writes
-    from tekup_migrate.postgres.quoting import Relation
 
     target = context.plan.project_id("target")
     async with connected(context, target) as connection:
-        tables = [Relation("public", move.target) for move in moves]
+        tables = [move.place for move in moves]
         watched = await context.gate.guard(watch_writes(connection, tables))
     if not watched.is_quiet:
         by = f" Writing: {', '.join(watched.writers)}." if watched.writers else ""
@@ -100,11 +99,11 @@ async def _choose(context: Context, outcome: TableOutcome) -> str:
 def _question(context: Context, outcome: TableOutcome) -> Question:
     from tekup_migrate.postgres.outcome import Policy
 
-    tally, name = outcome.tally, outcome.move.target.name
+    tally, name = outcome.tally, outcome.move.target.label
     source = label_of(context, context.plan.project_id("source"))
     lines = (f"{since_line(outcome)}.", f"The source is {source}.", *(_sample(str(each)) for each in outcome.samples))
     return Question(
-        title=f"{outcome.move.source.name} was written to since the cut-over",
+        title=f"{outcome.move.source.label} was written to since the cut-over",
         text="\n".join(lines),
         options=(
             Option(_STOP, "Leave everything as it is", "Nothing is touched; the app goes on using the target."),
@@ -172,7 +171,7 @@ def _tell(context: Context, outcome: TableOutcome, choice: str) -> None:
     if outcome.verdict is not Verdict.PASSED:
         clashes = (f"{clash.count} rows share {', '.join(clash.columns)} under another id" for clash in outcome.clashes)
         raise MigrationError(
-            f"Not every row of {back.source.name} could be carried back",
+            f"Not every row of {back.source.label} could be carried back",
             happened=f"The source's {back.target} still differs: {since_line(outcome)}.",
             unchanged="The env files still point at the target, which keeps all its rows.",
             remedy="Settle these rows by hand on one side, or choose another way for them, and try again.",

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import both_sides
+from tekup_migrate.phases.resolutions import PlacedMove
 from tekup_migrate.phases.tables import table_moves
-from tekup_migrate.plan import Move
 from tekup_migrate.steps import Context, Evidence, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import Policy, TableOutcome
 
 
-async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome, ...]:
+async def compare(context: Context, moves: Sequence[PlacedMove]) -> tuple[TableOutcome, ...]:
     """Compare the moves' tables row by row, reading only, as of one moment of the source."""
     from tekup_migrate.postgres.reconcile import reconcile
 
@@ -28,7 +28,7 @@ async def compare(context: Context, moves: Sequence[Move]) -> tuple[TableOutcome
                     target,
                     move,
                     write=False,
-                    policy=chosen_policy(context, move.target.name),
+                    policy=chosen_policy(context, move.target.label),
                     emit=context.listen,
                     gate=context.gate,
                 )
@@ -43,7 +43,7 @@ def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
     for outcome in outcomes:
         tally = outcome.tally
         facts.append(
-            f"{outcome.move.target.name}: {tally.source.rows:,} rows at the source,"
+            f"{outcome.move.target.label}: {tally.source.rows:,} rows at the source,"
             f" {tally.target.rows:,} at the target, {outcome.verdict.value}"
         )
         if outcome.verdict is Verdict.DIFFERS:
@@ -53,7 +53,7 @@ def rows_evidence(outcomes: Sequence[TableOutcome]) -> Evidence:
             )
         facts += [f"  {sample}" for sample in outcome.samples]
     rows = sum(outcome.tally.source.rows for outcome in outcomes)
-    bad = [outcome.move.target.name for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
+    bad = [outcome.move.target.label for outcome in outcomes if outcome.verdict is not Verdict.PASSED]
     verdicts = {outcome.verdict for outcome in outcomes}
     worst = next((v for v in (Verdict.DIFFERS, Verdict.UNVERIFIED) if v in verdicts), Verdict.PASSED)
     return Evidence(

@@ -22,7 +22,7 @@ def conflict_question(outcome: TableOutcome) -> Question:
     """Return the question about a table whose target holds rows that the source lacks or has otherwise."""
     from tekup_migrate.postgres.outcome import Policy
 
-    tally, name = outcome.tally, outcome.move.target.name
+    tally, name = outcome.tally, outcome.move.target.label
     blocked = "Nothing would be written: " if outcome.clashes else ""
     because = "the natural keys above are taken under other ids." if outcome.clashes else ""
     return Question(

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.access import connected
 from tekup_migrate.phases.ownership import is_created
-from tekup_migrate.plan import Move
+from tekup_migrate.phases.resolutions import PlacedMove
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import TableOutcome
 
 
-async def held_rows(context: Context, moves: Sequence[Move]) -> dict[str, int]:
+async def held_rows(context: Context, moves: Sequence[PlacedMove]) -> dict[str, int]:
     """Return the rows in each target table that this run made and that holds any, by quoted name."""
-    from tekup_migrate.postgres.quoting import Relation
-
-    names = [Relation("public", move.target).sql for move in moves if is_created(context, move.target)]
+    names = [move.place.sql for move in moves if is_created(context, move.place.label)]
     async with connected(context, context.plan.project_id("target")) as connection:
         there = [name for name in names if await connection.fetchval("SELECT to_regclass($1)", name)]
         counts = {name: int(await connection.fetchval(f"SELECT count(*) FROM {name}")) for name in there}
@@ -36,6 +34,6 @@ def only_there(outcome: TableOutcome) -> str:
     if not tally.only_source and not tally.changed:
         return ""
     return (
-        f"{outcome.move.source.name}: {tally.only_source:,} rows that the source does not have, {tally.changed:,} that"
+        f"{outcome.move.source.label}: {tally.only_source:,} rows that the source does not have, {tally.changed:,} that"
         " it has otherwise"
     )

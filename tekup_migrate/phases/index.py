@@ -86,11 +86,11 @@ def _choice_of(found: Recommendation) -> str:
 
 def _serves(context: Context, app: str, found: Recommendation) -> bool:
     """Whether a table may be written to by others: it was there before this run, or the app uses it already."""
-    return not is_ours(context, app, found.column.table)
+    return not is_ours(context, app, found.column.relation.label)
 
 
 def _note(column: VectorColumn) -> str:
-    return f"vector index:{column.table}.{column.column}"
+    return f"vector index:{column.relation.label}.{column.column}"
 
 
 class WeighIndex(Observation):
@@ -171,7 +171,7 @@ def _summary(found: Sequence[Recommendation]) -> str:
 
 def column_name(column: VectorColumn) -> str:
     """Return how a column is named to the operator."""
-    return f"{column.table}.{column.column}"
+    return f"{column.relation.label}.{column.column}"
 
 
 class BuildIndex(Step):

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import connected
-from tekup_migrate.phases.resolutions import agree_to_make
+from tekup_migrate.phases.resolutions import PlacedMove, agree_to_make
 from tekup_migrate.phases.tables import SCHEMA, look_up
 from tekup_migrate.plan import Move
 from tekup_migrate.steps import Context, Evidence, Option, Question, Remark, Verdict
@@ -39,7 +39,7 @@ class MadeTable(Struct, frozen=True):
         return f"{self.name}: not on the source ({', '.join(self.sources)}), so there is nothing to compare; {state}"
 
 
-async def look_up_source(context: Context, moves: Sequence[Move]) -> LookedUp:
+async def look_up_source(context: Context, moves: Sequence[PlacedMove]) -> LookedUp:
     """Look the moves' tables up at the source.
 
     Raises:
@@ -49,7 +49,7 @@ async def look_up_source(context: Context, moves: Sequence[Move]) -> LookedUp:
         return await look_up(context, source, moves)
 
 
-async def ask_to_make(context: Context, moves: Sequence[Move]) -> None:
+async def ask_to_make(context: Context, moves: Sequence[PlacedMove]) -> None:
     """Ask about each table that the source lacks; one that is left for later stays undecided.
 
     Raises:
@@ -63,7 +63,7 @@ async def ask_to_make(context: Context, moves: Sequence[Move]) -> None:
         agree_to_make(context, move)
 
 
-async def made_tables(context: Context, moves: Sequence[Move]) -> tuple[MadeTable, ...]:
+async def made_tables(context: Context, moves: Sequence[PlacedMove]) -> tuple[MadeTable, ...]:
     """Count the rows of the tables that the source lacks, reading only."""
     made = (await look_up_source(context, moves)).made
     if not made:
@@ -73,14 +73,14 @@ async def made_tables(context: Context, moves: Sequence[Move]) -> tuple[MadeTabl
         for move, table in made:
             there = await target.fetchval("SELECT to_regclass($1)", table.target.sql)
             rows = await target.fetchval(f"SELECT count(*) FROM {table.target.sql}") if there else None
-            found.append(MadeTable(table.target.name, move.sources, rows))
+            found.append(MadeTable(table.target.label, move.sources, rows))
     return tuple(found)
 
 
-async def remarks_on_made(context: Context, moves: Sequence[Move]) -> tuple[Remark, ...]:
+async def remarks_on_made(context: Context, moves: Sequence[PlacedMove]) -> tuple[Remark, ...]:
     """Return a line about each table of which there is nothing to copy."""
     return tuple(
-        Remark(f"{table.target.name} is not on the source: there is nothing to copy, it is empty by the plan")
+        Remark(f"{table.target.label} is not on the source: there is nothing to copy, it is empty by the plan")
         for _, table in (await look_up_source(context, moves)).made
     )
 

@@ -83,12 +83,13 @@ class _PrismaStep(Step):
         schema = read_schema(self.app(context).directory / self.trait(context).schema)
         async with connected(context, context.plan.project_id("target")) as connection:
             enums = await connection.fetch(_UNUSED_ENUMS)
-            tables = await inventory(connection)
+            places = dict.fromkeys(("public", *schema.schemas))
+            tables = [(place, table) for place in places for table in await inventory(connection, place)]
         config = self.config(context)
         external = external_tables(config.read_text(encoding="utf-8")) if config.is_file() else frozenset()
         return predict_push(
             schema,
-            tables=[Existing(schema="public", name=table.name, rows=table.rows) for table in tables],
+            tables=[Existing(schema=place, name=table.name, rows=table.rows) for place, table in tables],
             enums=[Existing(schema=row[0], name=row[1]) for row in enums],
             external=external,
         )
@@ -299,7 +300,7 @@ class Push(_PrismaStep):
     async def apply(self, context: Context) -> None:
         """Count every table, push."""
         async with connected(context, context.plan.project_id("target")) as connection:
-            state = await target_state(connection)
+            state = await target_state(context, connection)
         if context.memory.recall(self.id) is None:
             context.memory.remember(self.id, msgspec.json.encode(state))
         await run_check(context, self.app(context), self.trait(context).push)
@@ -310,7 +311,7 @@ class Push(_PrismaStep):
         if kept is None:
             return Evidence(verdict=Verdict.UNVERIFIED, summary="not pushed yet")
         async with connected(context, context.plan.project_id("target")) as connection:
-            now = (await target_state(connection)).tables
+            now = (await target_state(context, connection)).tables
         before = msgspec.json.decode(kept, type=TargetState).tables
         lost = [
             f"{name}: {rows} → {now.get(name, 'gone')}" for name, rows in before.items() if now.get(name, -1) < rows
@@ -331,7 +332,7 @@ class Push(_PrismaStep):
             return ()
         target = context.plan.project_id("target")
         async with connected(context, target) as connection:
-            return changes(msgspec.json.decode(kept, type=TargetState), await target_state(connection))
+            return changes(msgspec.json.decode(kept, type=TargetState), await target_state(context, connection))
 
     async def last_resort(self, context: Context) -> Step | None:
         """Return the restore of the target as it was right before the push."""

@@ -140,7 +140,7 @@ class Access(Observation):
             for planned, move in looked.moved:
                 rows = await sample_rows(source, move.source)
                 users = await subjects(source, move.source)
-                name = move.target.name
+                name = move.target.label
                 here = await probe(source, move.source, name=name, rows=rows, users=users)
                 there = await probe(target, move.target, name=name, rows=rows, users=users)
                 tried += len(there)
@@ -184,7 +184,7 @@ async def _try_made(context: Context, target: asyncpg.Connection, looked: Looked
     lines: list[str] = []
     wrong: list[str] = []
     for planned, table in looked.made:
-        name = table.target.name
+        name = table.target.label
         users = await subjects(target, table.target)
         there = await probe(target, table.target, name=name, rows=("{}",), users=users)
         tries += len(there)

@@ -120,7 +120,8 @@ class Readme(Step):
             path,
             before,
             with_section(
-                before, readme_lines(context.plan, self.app, [move.target for move in planned_moves(context, self.app)])
+                before,
+                readme_lines(context.plan, self.app, [move.place.label for move in planned_moves(context, self.app)]),
             ),
         )
 

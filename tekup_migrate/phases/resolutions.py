@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from tekup_migrate.plan import Move
-from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES
+from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, Relation, quote_ident
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ def read_place(text: str) -> Place:
     if schema.startswith("pg_") or schema in _CLOSED:
         raise ValueError(f"Nothing can be put into the schema {schema}: it is Postgres' or Supabase's own.")
     return Place(schema, name)
+
+
+def place_of(relation: Relation) -> str:
+    """Return a place as ``read_place`` reads it."""
+    return f"{quote_ident(relation.schema)}.{quote_ident(relation.name)}"
 
 
 def _bare(part: str) -> str:
@@ -134,27 +139,39 @@ def _made_key(move: Move) -> ObjectKey:
     return ObjectKey(Kind.TABLE, "", ", ".join(move.sources))
 
 
-def planned_moves(context: Context, app: str) -> tuple[Move, ...]:
-    """Return an app's moves, each table under the name that it gets: the plan's, or the one the operator chose."""
+class PlacedMove(Move, frozen=True):
+    """A move of the plan as the operator settled it: ``target`` and ``schema`` are where the table gets to."""
+
+    schema: str = "public"
+
+    @property
+    def place(self) -> Relation:
+        """The table in the target."""
+        return Relation(self.schema, self.target)
+
+
+def planned_moves(context: Context, app: str) -> tuple[PlacedMove, ...]:
+    """Return an app's moves, each table where it gets to: by the plan, or as the operator chose."""
     from tekup_migrate.postgres.catalog.objects import Kind
 
     chosen = {
-        key.name: name
-        for key, choice, name in _read(context, app)
-        if key.kind is Kind.TABLE and choice == Choice.RENAME.value
+        key.name: Place("", word) if choice == Choice.RENAME.value else read_place(word)
+        for key, choice, word in _read(context, app)
+        if key.kind is Kind.TABLE and choice in (Choice.RENAME.value, Choice.PLACE.value)
     }
-    return tuple(_renamed(move, chosen) for move in context.plan.moves_of(app))
+    return tuple(_placed(move, chosen) for move in context.plan.moves_of(app))
 
 
-def all_moves(context: Context) -> tuple[Move, ...]:
-    """Return every app's moves, each table under the name that it gets."""
+def all_moves(context: Context) -> tuple[PlacedMove, ...]:
+    """Return every app's moves, each table where it gets to."""
     apps = dict.fromkeys(move.app for move in context.plan.moves)
     return tuple(move for app in apps for move in planned_moves(context, app))
 
 
-def _renamed(move: Move, chosen: dict[str, str]) -> Move:
-    name = next((chosen[source] for source in move.sources if source in chosen), move.target)
-    return msgspec.structs.replace(move, target=name)
+def _placed(move: Move, chosen: dict[str, Place]) -> PlacedMove:
+    place = next((chosen[source] for source in move.sources if source in chosen), Place("", move.target))
+    parts = msgspec.structs.asdict(move) | {"target": place.name}
+    return PlacedMove(**parts, schema=place.schema or "public")
 
 
 def _resolution(choice: Choice, key: ObjectKey, word: str) -> Resolution:

@@ -6,8 +6,16 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.phases.resolutions import Choice, decide, read_place, read_resolutions, read_strings, undecide
-from tekup_migrate.postgres.quoting import cut_name
+from tekup_migrate.phases.resolutions import (
+    Choice,
+    decide,
+    place_of,
+    read_place,
+    read_resolutions,
+    read_strings,
+    undecide,
+)
+from tekup_migrate.postgres.quoting import Relation, cut_name
 from tekup_migrate.steps import Context, Option, Question, TextRequest
 
 if TYPE_CHECKING:
@@ -20,6 +28,7 @@ Look = Callable[[], Awaitable["TransplantPlan"]]
 
 _STOP, _GO_ON, _CHANGE, _BACK, _MORE, _AS_FOUND = "stop", "go on", "change", "back", "more", "as found"
 _NOBODY_SAID = "nobody said that they mean it; where one is run as SQL, it looks for the old name in the target"
+_EXPOSED = "The API shows it only where that schema is among its exposed ones."
 _LONGEST = 40
 """Bytes of an old name that a new one is made from."""
 _LINE = 66
@@ -249,7 +258,8 @@ def _new_places(app: str, item: Item, plan: TransplantPlan) -> list[Option]:
         follows = "Rows, digests and checks follow. The app itself asks for the old name: it must be told."
     found = [Option(Choice.RENAME.value, f"Create it as {name}", follows)]
     if _takes_schema(item):
-        found.append(Option(Choice.SCHEMA.value, f"Put it into schema {app}", follows))
+        elsewhere = f"{follows} {_EXPOSED}" if _is_table(item) else follows
+        found.append(Option(Choice.SCHEMA.value, f"Put it into schema {app}", elsewhere))
     other = "Type another name, or a schema and a name" if _takes_schema(item) else "Type another name"
     return [*found, Option(Choice.PLACE.value, other, follows)]
 
@@ -271,14 +281,14 @@ async def _take(context: Context, app: str, item: Item, chosen: str, plan: Trans
     match choice:
         case Choice.RENAME:
             word = _free_name(app, item, plan)
+        case Choice.SCHEMA if _is_table(item):
+            choice, word = Choice.PLACE, place_of(Relation(app, item.target.name))
         case Choice.SCHEMA:
             word = app
         case Choice.PLACE:
             word = await _typed_place(context, item)
             if not word:
                 return True  # Gone back: asked about once more.
-            if _is_table(item):
-                choice = Choice.RENAME
         case Choice.LEAVE:
             word = await _why(context, item)
         case Choice.KEEP:
@@ -311,7 +321,7 @@ async def _typed_place(context: Context, item: Item) -> str:
             trouble = str(error)
             continue
         if not place.schema or _takes_schema(item):
-            return place.name if _is_table(item) else line
+            return line
         trouble = "It stays in the schema of its table: type a name alone, in double quotes where it has a dot."
 
 
@@ -350,4 +360,4 @@ def _is_table(item: Item) -> bool:
 
 def _takes_schema(item: Item) -> bool:
     """Whether it can be put into another schema by the operator."""
-    return item.has_own_schema and not _is_table(item)
+    return item.has_own_schema or _is_table(item)

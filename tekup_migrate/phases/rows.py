@@ -17,12 +17,12 @@ from tekup_migrate.phases.covering import cover_of, uncovered
 from tekup_migrate.phases.emptying import held_rows, only_there, truncation
 from tekup_migrate.phases.made_tables import made_tables, remarks_on_made, with_made
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
-from tekup_migrate.phases.resolutions import planned_moves
+from tekup_migrate.phases.resolutions import PlacedMove, planned_moves
 from tekup_migrate.phases.restoring import restoring_before
 from tekup_migrate.phases.since_cut_over import forget_baselines, note_baselines
-from tekup_migrate.phases.tables import SCHEMA, table_moves
+from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.phases.taken_back import reverted
-from tekup_migrate.plan import Move, Phase, Plan
+from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import (
     Answer,
     Context,
@@ -66,7 +66,7 @@ class _RowsStep(Step):
         super().__init__(id=f"{phase.id}.{name}", phase=phase.id, title=title)
         self.app = phase.app
 
-    def moves(self, context: Context) -> tuple[Move, ...]:
+    def moves(self, context: Context) -> tuple[PlacedMove, ...]:
         """Return the plan's moves of this phase."""
         return planned_moves(context, self.app)
 
@@ -85,7 +85,7 @@ class _RowsStep(Step):
             )
             for move, pair in pairs
         ]
-        notes = [Remark(f"{move.target.name} {note}") for move, pair in pairs for note in pair.notes]
+        notes = [Remark(f"{move.target.label} {note}") for move, pair in pairs for note in pair.notes]
         notes += await remarks_on_made(context, self.moves(context))
         return Preview(
             title=self.title,
@@ -135,7 +135,7 @@ class _RowsStep(Step):
         from tekup_migrate.postgres.outcome import Policy
         from tekup_migrate.postgres.reconcile import reconcile
 
-        table = move.target.name
+        table = move.target.label
         policy = Policy.OURS if is_ours(context, self.app, table) else chosen_policy(context, table)
         outcome = await reconcile(
             source, target, move, write=True, policy=policy, emit=context.listen, gate=context.gate, proved=proved
@@ -157,7 +157,7 @@ class _RowsStep(Step):
         if policy.value == "target" or not tally.conflicts:
             return True
         target = context.plan.project_id("target")
-        name = outcome.move.target.name
+        name = outcome.move.target.label
         preview = Preview(
             title=f"Overwrite rows of {name}",
             target=f"{label_of(context, target)}, table {name}",
@@ -214,7 +214,7 @@ class CopyRows(_RowsStep):
         """Copy, and note what the source's rows digested to in the snapshot."""
         outcomes = await self.copy(context)
         copied = [
-            _Copied(outcome.move.target.name, str(outcome.tally.source), outcome.tally.source.rows)
+            _Copied(outcome.move.target.label, str(outcome.tally.source), outcome.tally.source.rows)
             for outcome in outcomes
         ]
         context.memory.remember(self.id, msgspec.json.encode(copied))
@@ -222,7 +222,7 @@ class CopyRows(_RowsStep):
 
     async def left_behind(self, context: Context) -> tuple[str, ...]:
         """Name the tables that had rows of their own before: what was copied cannot be told from those."""
-        names = [move.target for move in self.moves(context) if not is_created(context, move.target)]
+        names = [move.place.label for move in self.moves(context) if not is_created(context, move.place.label)]
         return tuple(f"{name} was there before this run: its rows come back from a backup only." for name in names)
 
     async def last_resort(self, context: Context) -> Step | None:
@@ -234,7 +234,7 @@ class CopyRows(_RowsStep):
         refuse_live(context, self.app)
         where = label_of(context, context.plan.project_id("target"))
         held = await held_rows(context, self.moves(context))
-        ours = [move for move in self.moves(context) if is_created(context, move.target)]
+        ours = [move for move in self.moves(context) if is_created(context, move.place.label)]
         compared = await written_since(context, ours) if held else ()
         unique = [line for outcome in compared if (line := only_there(outcome))]
         unique += [table.line for table in await made_tables(context, ours) if table.rows]
@@ -280,11 +280,11 @@ class CopyRows(_RowsStep):
         async with both_sides(context) as (source, target):
             for move in await self._table_moves(context, source):
                 found = await _digest(source, target, move)
-                copied = wanted.get(move.target.name)
+                copied = wanted.get(move.target.label)
                 same = copied is not None and found == copied.digest
                 good = good and same
                 told = f"{copied.rows:,} rows, digest {found[:24]}…" if copied else "it came to the source since, and"
-                lines.append(f"{move.target.name}: {told} {'equal' if same else 'differs'}")
+                lines.append(f"{move.target.label}: {told} {'equal' if same else 'differs'}")
         evidence = Evidence(
             verdict=Verdict.PASSED if good else Verdict.DIFFERS,
             summary=f"{sum(each.rows for each in wanted.values()):,} rows equal the source's snapshot"
@@ -355,13 +355,12 @@ class FinalPass(_RowsStep):
         )
 
 
-async def _prove_foreign_keys(context: Context, moves: Sequence[Move]) -> tuple[int, tuple[str, ...]]:
+async def _prove_foreign_keys(context: Context, moves: Sequence[PlacedMove]) -> tuple[int, tuple[str, ...]]:
     """Count the orphans on the target: its triggers, which look after foreign keys, may have slept during the copy."""
     from tekup_migrate.postgres.foreign_keys import prove_foreign_keys
-    from tekup_migrate.postgres.quoting import Relation
 
     async with connected(context, context.plan.project_id("target")) as connection:
-        proofs = await prove_foreign_keys(connection, [Relation(SCHEMA, move.target) for move in moves])
+        proofs = await prove_foreign_keys(connection, [move.place for move in moves])
     facts = tuple(
         f"foreign key {proof.key.name}: "
         + ("every row has its parent" if proof.holds else f"{proof.orphans} orphans, such as {', '.join(proof.sample)}")

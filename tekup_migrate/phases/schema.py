@@ -17,6 +17,7 @@ from tekup_migrate.phases.review import item_line, settle, strings_line
 from tekup_migrate.phases.tables import look_up, settled
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Compare(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the moves."""
-        return tuple(f"{' or '.join(move.sources)} → {move.target}" for move in planned_moves(context, self.app))
+        return tuple(f"{' or '.join(move.sources)} → {move.place.label}" for move in planned_moves(context, self.app))
 
     def target(self, context: Context) -> str:
         """Return both databases' labels."""
@@ -163,7 +164,7 @@ class _SchemaStep(Step):
             context.memory.remember(self.id, msgspec.json.encode(kept))
             for entry in made:
                 if entry.key.kind is Kind.TABLE:
-                    note_created(context, entry.key.name)
+                    note_created(context, Relation(entry.key.schema, entry.key.name).label)
 
         async with connected(context, context.plan.project_id("target")) as connection:
             await self.make(connection, found, record, context.listen)
@@ -240,7 +241,7 @@ class _SchemaStep(Step):
 
         for entry in self._created(context):
             if entry.key.kind is Kind.TABLE:
-                forget_created(context, entry.key.name)
+                forget_created(context, Relation(entry.key.schema, entry.key.name).label)
         context.memory.forget(self.id)
 
     def _created(self, context: Context) -> tuple[Created, ...]:
@@ -274,7 +275,6 @@ def _rename_text(item: Item) -> str:
 async def _rows_in(connection: asyncpg.Connection, made: tuple[Created, ...]) -> dict[str, int]:
     """Count the rows of the created tables that are there."""
     from tekup_migrate.postgres.catalog.objects import Kind
-    from tekup_migrate.postgres.quoting import Relation
 
     counts: dict[str, int] = {}
     for entry in made:

@@ -218,6 +218,6 @@ USUAL_LISTS = 100
 
 def _lists(context: Context, app: str, found: Recommendation) -> int:
     """Return the lists of the plan's own index on a column, where its floor has one."""
-    floors = (move.floor for move in planned_moves(context, app) if move.target == found.column.table)
+    floors = (move.floor for move in planned_moves(context, app) if move.place == found.column.relation)
     wanted = (index for floor in floors for index in floor.indexes if found.column.column in index.columns)
     return next((index.parameters["lists"] for index in wanted if "lists" in index.parameters), USUAL_LISTS)

@@ -13,9 +13,9 @@ from tekup_migrate.phases.comparing import compare, live_evidence
 from tekup_migrate.phases.made_tables import made_tables, with_made
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import is_cut_over
-from tekup_migrate.phases.resolutions import all_moves
+from tekup_migrate.phases.resolutions import PlacedMove, all_moves
 from tekup_migrate.phases.tables import table_moves
-from tekup_migrate.plan import Move, Phase, Plan
+from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Verdict
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class RowsKept(Observation):
 
     def looks_at(self, context: Context) -> tuple[str, ...]:
         """Name the tables."""
-        return tuple(f"every row of {move.target} against the source" for move in all_moves(context))
+        return tuple(f"every row of {move.place.label} against the source" for move in all_moves(context))
 
     def target(self, context: Context) -> str:
         """Return both databases' labels."""
@@ -103,16 +103,16 @@ async def note_baselines(
     if is_cut_over(context, app):
         return
     for outcome in outcomes:
-        key = _key(outcome.move.target.name)
+        key = _key(outcome.move.target.label)
         context.memory.forget(key)
         if outcome.verdict is Verdict.PASSED:
             context.memory.remember(key, (await take_baseline(source, target, outcome.move)).encoded())
 
 
-def forget_baselines(context: Context, moves: Sequence[Move]) -> None:
+def forget_baselines(context: Context, moves: Sequence[PlacedMove]) -> None:
     """Forget what the last pass left."""
     for move in moves:
-        context.memory.forget(_key(move.target))
+        context.memory.forget(_key(move.place.label))
 
 
 async def look(context: Context) -> tuple[Since, ...]:
@@ -124,7 +124,7 @@ async def look(context: Context) -> tuple[Since, ...]:
         async with source.connection() as connection:
             moves = await table_moves(context, connection, all_moves(context))
         for move in moves:
-            kept = context.memory.recall(_key(move.target.name))
+            kept = context.memory.recall(_key(move.target.label))
             if kept is None:
                 found.append(Since(move, told=False))
             else:
@@ -168,7 +168,7 @@ def kept_evidence(found: Sequence[Since], *, has_word: bool) -> Evidence:
 
 
 def _facts(since: Since) -> tuple[str, ...]:
-    name = since.move.target.name
+    name = since.move.target.label
     if not since.named:
         told = "both sides are equal, or as the last pass left them"
         if since.is_late:
@@ -187,7 +187,7 @@ def _facts(since: Since) -> tuple[str, ...]:
 
 
 def _counted(found: Sequence[Since]) -> bytes:
-    return msgspec.json.encode([(since.move.target.name, since.unexplained, since.missing) for since in found])
+    return msgspec.json.encode([(since.move.target.label, since.unexplained, since.missing) for since in found])
 
 
 def _key(table: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.phases.resolutions import is_to_be_made
+from tekup_migrate.phases.resolutions import PlacedMove, is_to_be_made
 from tekup_migrate.plan import Move, Plan
 from tekup_migrate.steps import Context
 
@@ -31,9 +31,9 @@ class LookedUp:
         others: the source's tables that no move takes.
     """
 
-    moved: tuple[tuple[Move, TableMove], ...]
-    made: tuple[tuple[Move, TableMove], ...]
-    absent: tuple[Move, ...]
+    moved: tuple[tuple[PlacedMove, TableMove], ...]
+    made: tuple[tuple[PlacedMove, TableMove], ...]
+    absent: tuple[PlacedMove, ...]
     others: tuple[str, ...]
 
     @property
@@ -42,7 +42,7 @@ class LookedUp:
         return tuple(table for _, table in self.moved)
 
 
-async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[Move]) -> LookedUp:
+async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[PlacedMove]) -> LookedUp:
     """Look the moves' tables up; of several names that exist, the one that the plan names first is taken.
 
     Raises:
@@ -67,7 +67,9 @@ async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[
     )
 
 
-async def table_moves(context: Context, source: asyncpg.Connection, moves: Sequence[Move]) -> tuple[TableMove, ...]:
+async def table_moves(
+    context: Context, source: asyncpg.Connection, moves: Sequence[PlacedMove]
+) -> tuple[TableMove, ...]:
     """Return the tables whose rows move; those that are made empty are left out.
 
     Raises:
@@ -76,7 +78,9 @@ async def table_moves(context: Context, source: asyncpg.Connection, moves: Seque
     return settled(await look_up(context, source, moves)).tables
 
 
-async def target_tables(context: Context, source: asyncpg.Connection, moves: Sequence[Move]) -> tuple[Relation, ...]:
+async def target_tables(
+    context: Context, source: asyncpg.Connection, moves: Sequence[PlacedMove]
+) -> tuple[Relation, ...]:
     """Return the target's tables, those that are made empty too, in the plan's order.
 
     Raises:
@@ -123,13 +127,13 @@ def _free_name(plan: Plan, move: Move) -> str:
     return planned if planned in move.sources else move.sources[0]
 
 
-def _table_move(move: Move, name: str) -> TableMove:
+def _table_move(move: PlacedMove, name: str) -> TableMove:
     from tekup_migrate.postgres.outcome import TableMove
     from tekup_migrate.postgres.quoting import Relation
 
     return TableMove(
         Relation(SCHEMA, name),
-        Relation(SCHEMA, move.target),
+        move.place,
         added=tuple(column.name for column in move.floor.columns),
         added_labels=tuple(label for labels in move.floor.enums.values() for label in labels),
     )

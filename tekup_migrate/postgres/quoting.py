@@ -64,5 +64,10 @@ class Relation:
         """The qualified, quoted name."""
         return f"{quote_ident(self.schema)}.{quote_ident(self.name)}"
 
+    @property
+    def label(self) -> str:
+        """How it is named to the operator and in a run's notes: without the schema where that is the usual one."""
+        return self.name if self.schema == "public" else str(self)
+
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"

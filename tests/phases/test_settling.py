@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tekup_migrate.phases.backing_up import request_of
 from tekup_migrate.plan import Move
 from tekup_migrate.real import decisions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
-from tekup_migrate.steps import Question, Verdict
+from tekup_migrate.steps import Question, Sql, Verdict
 from tests.phases.moving import Moving, plan_of, run, value
 from tests.postgres.transplant.judge import dump
 
@@ -84,6 +85,54 @@ async def test_a_table_whose_name_is_taken_moves_under_another_and_everything_fo
     assert (await moving.go("access")).verdict is Verdict.PASSED
     # The command that compares later, in a process of its own, knows the name as well.
     assert b"app_notes_2" in decisions(moving.plan, moving.folder)["resolutions:app"]
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
+
+
+@pytest.mark.parametrize(
+    ("offer", "typed", "place"),
+    [
+        ("Put it into schema app", "", '"app"."app_notes"'),
+        ("a schema and a name", '"my schema"."Notes of"', '"my schema"."Notes of"'),
+    ],
+)
+async def test_a_table_whose_name_is_taken_moves_into_another_schema_and_everything_follows(
+    moving: Moving, offer: str, typed: str, place: str
+) -> None:
+    await run(
+        moving.source,
+        SOURCE,
+        "GRANT SELECT ON public.notes TO authenticated; CREATE VIEW public.few AS SELECT * FROM public.notes LIMIT 3",
+    )
+    await run(moving.source, "ALTER TABLE public.notes ADD mother int REFERENCES public.notes, ADD counted serial")
+    await run(moving.target, "CREATE TABLE public.app_notes (theirs int); INSERT INTO public.app_notes VALUES (7)")
+    before = await dump(moving.target)
+    moving.operator.texts = [typed]
+    picking = Picking(moving, offer)
+    compared = await moving.go("compare")
+    assert compared.verdict is Verdict.PASSED
+    shown = place.replace('"', "")
+    assert f"moves: table public.notes → table {shown}" in compared.facts
+    told = next(option.consequence for option in picking.seen[0].options if "schema app" in option.label)
+    assert told.endswith("where that schema is among its exposed ones.")
+    rows = await moving.go(*CARRIED)
+    assert rows.verdict is Verdict.PASSED, rows
+    assert any(fact.startswith(f"{shown}: 50 rows at the source, 50 at the target") for fact in rows.facts)
+    assert await value(moving.target, f"SELECT count(*) FROM {place}") == 50
+    assert await value(moving.target, "SELECT public.count_notes()") == 50
+    assert await value(moving.target, "SELECT count(*) FROM public.few") == 3
+    assert await value(moving.target, "SELECT theirs FROM public.app_notes") == 7
+    access = await moving.go("access")
+    assert access.verdict is Verdict.PASSED, access
+    # What compares or backs up later, in this process or another, knows the place as well.
+    memory = decisions(moving.plan, moving.folder)["resolutions:app"]
+    assert shown.partition(".")[0].encode() in memory
+    request = await request_of(moving.context, "new")
+    assert request.schemas == ("public", shown.partition(".")[0])
+    await run(moving.target, f"UPDATE {place} SET body = 'changed' WHERE id = 1")
+    assert (await moving.step("rows").verify(moving.context)).verdict is Verdict.DIFFERS
+    preview = await moving.step("copy").preview_revert(moving.context)
+    assert f"TRUNCATE {place}" in next(action.statement for action in preview.actions if isinstance(action, Sql))
     await moving.take_back("attach", "copy", "create")
     assert await dump(moving.target) == before
 

@@ -63,16 +63,29 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+_CAST = Token("operator", "::")
+
+
+def _is_regular(following: list[Token]) -> bool:
+    """Whether a type that begins here is one of those that look names up, such as ``regclass``."""
+    names = [token.name for token in following if token.name and token.name != "pg_catalog"]
+    return bool(names) and str(names[0]).startswith("reg")
+
+
 def canonical(text: str) -> str:
     """Return the text with white space, comments, and needless quoting of names removed.
 
-    Two definitions that differ in nothing else have the same canonical form. Text inside strings stays as it is.
+    Two definitions that differ in nothing else have the same canonical form. Text inside strings stays as it is, but
+    for names that are read as a relation or the like, as ``nextval('"app".counter'::regclass)`` has one.
     """
     parts = []
-    for token in tokens(text):
-        if token.silent:
-            continue
+    found = [token for token in tokens(text) if not token.silent]
+    for index, token in enumerate(found):
         name = token.name
+        cast = found[index + 1 : index + 2] == [_CAST] and _is_regular(found[index + 2 : index + 5])
+        if token.kind == "string" and cast:
+            parts.append(f"'{canonical(token.text[1:-1])}'")
+            continue
         if token.kind == "word" and name is not None:
             parts.append(name)
         elif name is not None:
