@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import structs
 
 from tekup_migrate.events import Progress
 from tekup_migrate.phases.access import both_connected, label_of
@@ -12,6 +16,7 @@ from tekup_migrate.phases.index import column_name, recommended
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.resolutions import planned_moves
 from tekup_migrate.phases.schema import transplant_of
+from tekup_migrate.phases.search_notes import Measured, Notes
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.steps import Context, Evidence, Figure, Verdict
@@ -19,6 +24,7 @@ from tekup_migrate.steps import Context, Evidence, Figure, Verdict
 if TYPE_CHECKING:
     import asyncpg
 
+    from tekup_migrate.phases.search_notes import Side
     from tekup_migrate.postgres.catalog.objects import Function
     from tekup_migrate.postgres.outcome import TableMove
     from tekup_migrate.postgres.transplant import TransplantPlan
@@ -58,19 +64,27 @@ class MeasureSearch(Observation):
         async with both_connected(context) as (source, target):
             moves = await table_moves(context, source, planned_moves(context, self.app))
             here = await vector_columns(source, [move.source for move in moves])
-            found = _Measuring(context, source, target)
             sides = _both_sides(here, chosen, moves)
-            searches = await found.searches(plan) if sides else []
+            searches = await _searches(source, target, plan) if sides else []
+            found: list[Measured] = []
             for old, new in sides:
-                await context.gate.guard(found.column(old, new, _lists(context, self.app, new), searches))
-            measured = [new.column for _, new in sides]
-            found.lines += [_ONLY_THERE.format(column_name(e.column)) for e in chosen if e.column not in measured]
+                column = _Column(context, (source, target), (old, new), searches)
+                notes = await Notes.of(context, self.id, column.sides, [each for pair in searches for each in pair])
+                await context.gate.guard(column.measure(notes, _lists(context, self.app, new), found))
+        Notes.forget(context, self.id)
+        lines = [line for each in found for line in each.lines]
+        measured = [new.column for _, new in sides]
+        lines += [_ONLY_THERE.format(column_name(e.column)) for e in chosen if e.column not in measured]
         return Evidence(
-            verdict=Verdict.PASSED if found.good else Verdict.DIFFERS,
-            summary="; ".join(line for line in found.lines if "source" in line) or "no vectors to search",
-            facts=tuple(found.lines),
-            figures=tuple(found.figures),
+            verdict=Verdict.PASSED if all(each.good for each in found) else Verdict.DIFFERS,
+            summary="; ".join(line for line in lines if "source" in line) or "no vectors to search",
+            facts=tuple(lines),
+            figures=tuple(figure for each in found for figure in each.figures),
         )
+
+    def forget(self, context: Context) -> None:
+        """Forget what was measured before a pause."""
+        Notes.forget(context, self.id)
 
 
 _ONLY_THERE = "{}: the source has no such column, so there is nothing to compare a search with"
@@ -85,131 +99,150 @@ def _both_sides(
     return [(old, new[targets[old.relation], old.column]) for old in here]
 
 
+async def _searches(
+    source: asyncpg.Connection, target: asyncpg.Connection, plan: TransplantPlan
+) -> list[tuple[Function, Function]]:
+    """Return the app's own search functions, each as it is on both sides."""
+    from tekup_migrate.postgres.catalog.objects import Function
+    from tekup_migrate.postgres.catalog.reading import read_catalog
+    from tekup_migrate.postgres.vector_index import is_search
+
+    here, there = await read_catalog(source), await read_catalog(target)
+    pairs = ((here.get(item.key, Function), there.get(item.target, Function)) for item in plan.items)
+    return [(ours, theirs) for ours, theirs in pairs if ours and theirs and is_search(ours)]
+
+
 @dataclass
-class _Measuring:
-    """What is found column by column: lines and figures of the evidence, and whether all of it is good."""
+class _Column:
+    """Measures everything about one column on both sides, one thing after the other."""
 
     context: Context
-    source: asyncpg.Connection
-    target: asyncpg.Connection
-    lines: list[str] = field(default_factory=list)
-    figures: list[Figure] = field(default_factory=list)
-    good: bool = True
+    connections: tuple[asyncpg.Connection, asyncpg.Connection]
+    column: tuple[VectorColumn, Recommendation]
+    searches: list[tuple[Function, Function]]
+    _truths: tuple[Truth | None, Truth | None] | None = None
 
-    async def searches(self, plan: TransplantPlan) -> list[tuple[Function, Function]]:
-        """Return the app's own search functions, each as it is on both sides."""
-        from tekup_migrate.postgres.catalog.objects import Function
-        from tekup_migrate.postgres.catalog.reading import read_catalog
-        from tekup_migrate.postgres.vector_index import is_search
+    @property
+    def name(self) -> str:
+        """The column's name in the evidence."""
+        return column_name(self.column[1].column)
 
-        source, target = await read_catalog(self.source), await read_catalog(self.target)
-        pairs = ((source.get(item.key, Function), target.get(item.target, Function)) for item in plan.items)
-        return [(ours, theirs) for ours, theirs in pairs if ours and theirs and is_search(ours)]
+    @property
+    def sides(self) -> tuple[Side, Side]:
+        """The column on either side."""
+        old, new = self.column
+        return (self.connections[0], old), (self.connections[1], new.column)
 
-    async def column(
-        self, old: VectorColumn, new: Recommendation, lists: int, searches: list[tuple[Function, Function]]
-    ) -> None:
-        """Measure everything about one column. Two servers: what is asked of both is asked at once."""
-        import asyncio
+    async def measure(self, notes: Notes, lists: int, found: list[Measured]) -> None:
+        """Measure what a pause had not left behind as measured, and note each thing as it is done."""
+        stages: list[tuple[str, Callable[[], Awaitable[Measured]]]] = [
+            ("the index", self._through_index),
+            ("the written plan", lambda: self._written_plan(lists)),
+            *((pair[1].key.name, partial(self._through_function, pair)) for pair in self.searches),
+        ]
+        for number, (what, measure) in enumerate(stages):
+            self.context.listen(Progress(label="searches", done=number, total=len(stages), unit="measurements"))
+            name = f"{self.name}: {what}"
+            measured = notes.found.get(name)
+            if measured is None:
+                measured = await measure()
+                notes.note(self.context, name, measured)
+            found.append(measured)
+            if not measured.possible:
+                return
+        self.context.listen(Progress(label="searches", done=len(stages), total=len(stages), unit="measurements"))
 
-        from tekup_migrate.postgres.vector_index import measure, truth_of
+    async def _truth(self) -> tuple[Truth | None, Truth | None]:
+        """Return the true neighbours on both sides. Two servers: what is asked of both is asked at once."""
+        from tekup_migrate.postgres.vector_index import truth_of
 
-        name, metric = column_name(new.column), new.metric
-        stages = 3 + len(searches)
-        self._tell(0, stages)
-        here, there = await asyncio.gather(
-            truth_of(self.source, old, metric=metric), truth_of(self.target, new.column, metric=metric)
-        )
-        if here is None or there is None:
-            self.lines.append(f"{name}: could not be measured")
-            self.good = self.good and here is there
-            return
-        self._tell(1, stages)
-        # Without settings, as the app's own sessions search.
-        before, after = await asyncio.gather(
-            measure(self.source, old, here, metric=metric),
-            measure(self.target, new.column, there, metric=metric, halfvec=new.halfvec),
-        )
-        self._compare(name, before, after)
-        await self._with_settings(name, new, there)
-        self._tell(2, stages)
-        await self._written_plan(name, new, lists)
-        for number, (ours, theirs) in enumerate(searches, 3):
-            self._tell(number, stages)
-            await self._through_function((ours, theirs), (old, new.column), (here, there))
-        self._tell(stages, stages)
+        if self._truths is None:
+            metric = self.column[1].metric
+            here, there = self.sides
+            self._truths = await asyncio.gather(truth_of(*here, metric=metric), truth_of(*there, metric=metric))
+        return self._truths
 
-    async def _with_settings(self, name: str, new: Recommendation, truth: Truth) -> None:
-        """Say what the app would find if its sessions set what suits the index; it is the app's to set."""
+    async def _through_index(self) -> Measured:
+        """Search as the app's own sessions do, without settings, and once more with those that suit the index."""
         from tekup_migrate.postgres.vector_index import measure
 
+        new = self.column[1]
+        here, there = await self._truth()
+        if here is None or there is None:
+            return Measured(lines=(f"{self.name}: could not be measured",), good=here is there, possible=False)
+        before, after = await asyncio.gather(
+            measure(*self.sides[0], here, metric=new.metric),
+            measure(*self.sides[1], there, metric=new.metric, halfvec=new.halfvec),
+        )
+        found = compared(self.name, before, after)
         settings = new.search_settings
         if not settings:
-            return
-        found = await measure(self.target, new.column, truth, metric=new.metric, halfvec=new.halfvec, settings=settings)
+            return found
+        set_so = await measure(*self.sides[1], there, metric=new.metric, halfvec=new.halfvec, settings=settings)
         told = ", ".join(f"{name} = {number}" for name, number in settings.items())
-        self.lines.append(
-            f"{name}: a session that sets {told} would have recall@10 {found.recall:.2f} in"
-            f" {found.milliseconds:.1f} ms on the new index"
+        line = (
+            f"{self.name}: a session that sets {told} would have recall@10 {set_so.recall:.2f} in"
+            f" {set_so.milliseconds:.1f} ms on the new index"
         )
+        return structs.replace(found, lines=(*found.lines, line))
 
-    async def _written_plan(self, name: str, new: Recommendation, lists: int) -> None:
+    async def _written_plan(self, lists: int) -> Measured:
         """Say what the plan's index made before the load would have found: it is made so in a table that is gone."""
         from tekup_migrate.postgres.vector_index import measure_written_plan
 
-        quality = await measure_written_plan(self.target, new.column, metric=new.metric, lists=lists)
+        quality = await measure_written_plan(*self.sides[1], metric=self.column[1].metric, lists=lists)
         if quality is None:
-            return
-        self.figures.append(Figure(f"{name} recall@10 before the load", round(quality.recall, 4)))
-        self.lines.append(
-            f"{name}: ivfflat with lists = {lists} made before the load would have recall@10"
+            return Measured()
+        line = (
+            f"{self.name}: ivfflat with lists = {lists} made before the load would have recall@10"
             f" {quality.recall:.2f} and {quality.milliseconds:.1f} ms a search"
             " (tried in a temporary table)"
         )
+        figure = Figure(f"{self.name} recall@10 before the load", round(quality.recall, 4))
+        return Measured(lines=(line,), figures=(figure,))
 
-    async def _through_function(
-        self,
-        functions: tuple[Function, Function],
-        columns: tuple[VectorColumn, VectorColumn],
-        truths: tuple[Truth, Truth],
-    ) -> None:
-        import asyncio
-
-        from tekup_migrate.postgres.vector_index import measure_function
+    async def _through_function(self, functions: tuple[Function, Function]) -> Measured:
+        from tekup_migrate.postgres.vector_index import measure_function, sample_vectors
 
         name = functions[1].key.name
+        vectors = await asyncio.gather(*(sample_vectors(*side) for side in self.sides))
         before, after = await asyncio.gather(
-            measure_function(self.source, functions[0], columns[0], truths[0]),
-            measure_function(self.target, functions[1], columns[1], truths[1]),
+            *(
+                measure_function(connection, function, column, sampled)
+                for (connection, column), function, sampled in zip(self.sides, functions, vectors, strict=True)
+            )
         )
         if before is None or after is None:
-            self.lines.append(f"{name}: could not be measured")
-            self.good = self.good and before is after
-            return
-        self._compare(name, before, after)
+            return Measured(lines=(f"{name}: could not be measured",), good=before is after)
+        return compared(name, before, after, of=min(map(len, vectors)))
 
-    def _compare(self, name: str, before: SearchQuality, after: SearchQuality) -> None:
-        """Add the four numbers to the evidence; recall below the source's is no success."""
-        self.lines.append(
-            f"{name}: recall@10 {before.recall:.2f} at the source, {after.recall:.2f} at the target;"
-            f" {before.milliseconds:.1f} ms and {after.milliseconds:.1f} ms a search"
-        )
-        self.lines.append(
-            f"{name}: an exact scan takes {before.exact_milliseconds:.1f} ms and {after.exact_milliseconds:.1f} ms;"
-            f" {min(before.samples, after.samples)} searches, {after.through}"
-        )
-        self.figures += [
-            Figure(f"{name} recall@10 source", round(before.recall, 4)),
-            Figure(f"{name} recall@10 target", round(after.recall, 4)),
-            Figure(f"{name} search source", round(before.milliseconds, 2), "ms"),
-            Figure(f"{name} search target", round(after.milliseconds, 2), "ms"),
-            Figure(f"{name} exact scan source", round(before.exact_milliseconds, 2), "ms"),
-            Figure(f"{name} exact scan target", round(after.exact_milliseconds, 2), "ms"),
-        ]
-        self.good = self.good and after.recall >= before.recall - SLACK
 
-    def _tell(self, done: int, stages: int) -> None:
-        self.context.listen(Progress(label="searches", done=done, total=stages, unit="measurements"))
+def compared(name: str, before: SearchQuality, after: SearchQuality, *, of: int = 0) -> Measured:
+    """Return the four numbers for the evidence, over the samples of both; recall below the source's is no success.
+
+    ``of`` is how many samples there were, where time may have cut them short.
+    """
+    from tekup_migrate.postgres.vector_index import FUNCTION_SECONDS, over_the_same
+
+    before, after = over_the_same(before, after)
+    count = f"{after.samples} searches"
+    if after.samples < of:
+        count = f"{after.samples} of {of} searches on both sides, as {FUNCTION_SECONDS:.0f} s were over"
+    lines = (
+        f"{name}: recall@10 {before.recall:.2f} at the source, {after.recall:.2f} at the target;"
+        f" {before.milliseconds:.1f} ms and {after.milliseconds:.1f} ms a search",
+        f"{name}: an exact scan takes {before.exact_milliseconds:.1f} ms and {after.exact_milliseconds:.1f} ms;"
+        f" {count}, {after.through}",
+    )
+    figures = (
+        Figure(f"{name} recall@10 source", round(before.recall, 4)),
+        Figure(f"{name} recall@10 target", round(after.recall, 4)),
+        Figure(f"{name} search source", round(before.milliseconds, 2), "ms"),
+        Figure(f"{name} search target", round(after.milliseconds, 2), "ms"),
+        Figure(f"{name} exact scan source", round(before.exact_milliseconds, 2), "ms"),
+        Figure(f"{name} exact scan target", round(after.exact_milliseconds, 2), "ms"),
+    )
+    return Measured(lines=lines, figures=figures, good=after.recall >= before.recall - SLACK)
 
 
 USUAL_LISTS = 100

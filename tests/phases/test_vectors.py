@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import asyncpg
 import msgspec
 import pytest
 
+from tekup_migrate.errors import PauseRequested
+from tekup_migrate.events import Progress
 from tekup_migrate.phases.ownership import note_cut_over
 from tekup_migrate.plan import Move
 from tekup_migrate.plan_floor import Floor, FloorIndex
@@ -103,3 +107,58 @@ async def test_an_index_of_half_precision_is_built_when_it_is_chosen(moving: Mov
     await moving.go("weigh")
     assert "halfvec(3)" in await moving.shown("index")
     assert (await moving.go("index")).verdict is Verdict.PASSED
+
+
+FUNCTION = """
+CREATE FUNCTION public.match(query extensions.vector, match_count int) RETURNS TABLE (id int) LANGUAGE plpgsql STABLE
+AS $$ BEGIN
+    PERFORM pg_sleep(0.4) WHERE current_setting('cursor_tuple_fraction') = '0.5';
+    RETURN QUERY SELECT n.id FROM public.notes AS n ORDER BY n.e OPERATOR(extensions.<=>) query LIMIT match_count;
+END $$
+"""
+SLOW = (
+    "DO $$ BEGIN EXECUTE format('ALTER ROLE postgres IN DATABASE %I SET cursor_tuple_fraction = {}',"
+    " current_database()); END $$"
+)
+NOTES = "app.search:measured"
+
+
+async def test_a_pause_while_the_apps_function_is_asked_takes_hold_at_once_and_keeps_what_was_measured(
+    moving: Moving,
+) -> None:
+    await run(moving.source, "DELETE FROM public.notes WHERE id > 400", FUNCTION, SLOW.format(0.5))
+    await moving.go("compare", "create", "copy", "attach", "weigh")
+    search, memory = moving.step("search"), moving.context.memory
+
+    async def pause_in_the_function() -> float:
+        """Ask for a pause once the function is being asked; return how long it took to take hold."""
+        measuring = asyncio.ensure_future(search.verify(moving.context))
+        while not any(isinstance(event, Progress) and event.done == 2 for event in moving.events):
+            assert not measuring.done()
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
+        asked = time.perf_counter()
+        moving.context.gate.request()
+        with pytest.raises(PauseRequested):
+            await measuring
+        moving.context.gate.open()
+        return time.perf_counter() - asked
+
+    assert await pause_in_the_function() < 2
+    noted = memory.recall(NOTES)
+    assert noted is not None
+    assert b"notes.e: the index" in noted
+    assert b"match" not in noted, "what was cut off is asked anew"
+    marked = noted.replace(b"tried in a temporary table", b"kept over the pause")
+    memory.remember(NOTES, marked)
+    await run(moving.source, SLOW.format(0.1))
+    measured = await search.verify(moving.context)
+    assert measured.verdict is Verdict.PASSED
+    assert any("kept over the pause" in fact for fact in measured.facts)
+    assert any(fact.startswith("match: recall@10") for fact in measured.facts)
+    assert memory.recall(NOTES) is None, "the next time all is measured anew"
+
+    memory.remember(NOTES, marked)
+    await run(moving.source, "REINDEX INDEX public.notes_e")
+    anew = await search.verify(moving.context)
+    assert not any("kept over the pause" in fact for fact in anew.facts), "another index: measured anew"

@@ -11,15 +11,18 @@ from tekup_migrate.postgres.vector_index.recommendation import (
     server_memory,
 )
 from tekup_migrate.postgres.vector_index.search import (
+    FUNCTION_SECONDS,
     SearchQuality,
     is_search,
     measure,
     measure_function,
     measure_written_plan,
+    over_the_same,
 )
-from tekup_migrate.postgres.vector_index.truth import Truth, truth_of
+from tekup_migrate.postgres.vector_index.truth import Truth, sample_vectors, truth_of
 
 __all__ = [
+    "FUNCTION_SECONDS",
     "LARGEST_VECTOR_DIMENSIONS",
     "Method",
     "Recommendation",
@@ -32,8 +35,10 @@ __all__ = [
     "measure_function",
     "measure_written_plan",
     "metric_of",
+    "over_the_same",
     "recommend",
     "recommendations",
+    "sample_vectors",
     "server_memory",
     "truth_of",
     "vector_columns",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 FUNCTION_SECONDS = 90.0
+"""How long a function is asked on one side, through the index and exactly together."""
 _FEWEST = 10
 """Searches that are made whatever they take."""
 
@@ -61,6 +62,7 @@ class SearchQuality(Struct, frozen=True, kw_only=True):
         exact_milliseconds: an exact scan's, on average.
         samples: how many rows' vectors were searched for.
         through: the function or the kind of query that was measured.
+        shares: for each of these vectors the share that was found, or None where there was nothing to find.
     """
 
     recall: float
@@ -68,6 +70,20 @@ class SearchQuality(Struct, frozen=True, kw_only=True):
     exact_milliseconds: float
     samples: int
     through: str
+    shares: tuple[float | None, ...] = ()
+
+    def over(self, samples: int) -> SearchQuality:
+        """Return the recall of the first ``samples`` searches; the times stay those of all."""
+        if samples >= self.samples or not self.shares:
+            return self
+        shares = self.shares[:samples]
+        return structs.replace(self, recall=_average(shares), samples=samples, shares=shares)
+
+
+def over_the_same(before: SearchQuality, after: SearchQuality) -> tuple[SearchQuality, SearchQuality]:
+    """Return both sides over the samples that both were asked for: equal tables give them in the same order."""
+    samples = min(before.samples, after.samples)
+    return before.over(samples), after.over(samples)
 
 
 async def measure(
@@ -116,14 +132,15 @@ async def measure_function(
     connection: asyncpg.Connection,
     function: Function,
     column: VectorColumn,
-    truth: Truth,
+    vectors: Sequence[str],
     *,
     seconds: float = FUNCTION_SECONDS,
 ) -> SearchQuality | None:
     """Search through the app's own function, as it is planned by itself and with index scans switched off.
 
     What a function finds is its own affair, so it must itself be asked for the truth, one search at a time. Over
-    many rows that takes long: no new search is begun after ``seconds``, once there are enough of them.
+    many rows that takes long: as it is, it is asked for half of ``seconds`` at most, exactly for what is left of them,
+    and no new search is begun after that; but ten of each kind are made whatever they take.
 
     Returns None where the function wants arguments that cannot be guessed.
     """
@@ -133,15 +150,18 @@ async def measure_function(
     await read_vectors_once(connection, column)
     # The app's sessions have the role's own search_path, which a function's body may rely on; ours is empty.
     path = {"search_path": await connection.fetchval(_DEFAULT_PATH)}
+    started = time.perf_counter()
     async with planned(connection, path):
-        found, milliseconds = await _search(connection, call, truth.vectors, seconds=seconds)
+        found, milliseconds = await _search(connection, call, vectors, seconds=seconds / 2)
     exact, exact_milliseconds = found, milliseconds
     if await connection.fetchval(_HAS_INDEX, column.relation.sql):
-        vectors = truth.vectors[: len(found)]
+        left = seconds - (time.perf_counter() - started)
         async with planned(connection, {**path, **WITHOUT_INDEXES}):
-            exact, exact_milliseconds = await _search(connection, call, vectors, seconds=seconds)
+            exact, exact_milliseconds = await _search(connection, call, vectors[: len(found)], seconds=left)
+    shares = _shares_by_identity(found[: len(exact)], exact)
     return SearchQuality(
-        recall=_recall_by_identity(found[: len(exact)], exact),
+        recall=_average(shares),
+        shares=shares,
         milliseconds=milliseconds,
         exact_milliseconds=exact_milliseconds,
         samples=len(exact),
@@ -241,10 +261,17 @@ def _recall_by_distance(found: Sequence[Sequence[float]], exact: Sequence[Sequen
     return sum(shares) / len(shares) if shares else 1.0
 
 
-def _recall_by_identity(found: Sequence[Sequence[asyncpg.Record]], exact: Sequence[Sequence[asyncpg.Record]]) -> float:
-    shares = []
+def _shares_by_identity(
+    found: Sequence[Sequence[asyncpg.Record]], exact: Sequence[Sequence[asyncpg.Record]]
+) -> tuple[float | None, ...]:
+    shares: list[float | None] = []
     for near, true in zip(found, exact, strict=True):
         wanted = {row["id"] for row in true}
-        if wanted:
-            shares.append(len(wanted & {row["id"] for row in near}) / len(wanted))
-    return sum(shares) / len(shares) if shares else 1.0
+        shares.append(len(wanted & {row["id"] for row in near}) / len(wanted) if wanted else None)
+    return tuple(shares)
+
+
+def _average(shares: Sequence[float | None]) -> float:
+    """Return the average share; where there was nothing to find, nothing was missed."""
+    counted = [share for share in shares if share is not None]
+    return sum(counted) / len(counted) if counted else 1.0

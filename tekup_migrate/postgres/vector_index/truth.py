@@ -63,7 +63,7 @@ async def truth_of(
     return Truth(vectors=tuple(vectors), nearest=tuple(nearest), milliseconds=milliseconds)
 
 
-async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, samples: int) -> list[str]:
+async def sample_vectors(connection: asyncpg.Connection, column: VectorColumn, samples: int = SAMPLES) -> list[str]:
     """Return the text of some rows' vectors; equal tables give equal samples."""
     name = quote_ident(column.column)
     # The bytes that travel are the same on both sides, and a quarter of the text.

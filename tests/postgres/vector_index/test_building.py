@@ -71,7 +71,7 @@ async def test_an_index_built_after_the_load_finds_what_one_built_before_it_miss
         assert finished.recall >= 0.95
         assert finished.samples == 100
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
-        through_function = await measure_function(connection, function, column, truth)
+        through_function = await measure_function(connection, function, column, truth.vectors)
         assert through_function is not None
         assert through_function.recall >= 0.9
         assert journal == list(made)

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
+from msgspec import structs
 
+from tekup_migrate.phases.searching import compared
 from tekup_migrate.postgres.catalog import read_catalog
 from tekup_migrate.postgres.catalog.objects import Function
 from tekup_migrate.postgres.quoting import Relation
-from tekup_migrate.postgres.vector_index import is_search, measure, measure_function, truth_of, vector_columns
+from tekup_migrate.postgres.vector_index import (
+    SearchQuality,
+    is_search,
+    measure,
+    measure_function,
+    sample_vectors,
+    truth_of,
+    vector_columns,
+)
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tests.postgres.transplant.judge import connected
 
@@ -75,8 +86,36 @@ async def test_a_slow_function_is_asked_less_often_but_never_less_than_ten_times
         truth = await truth_of(connection, column)
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
         assert truth is not None
-        hurried = await measure_function(connection, function, column, truth, seconds=0)
-        unhurried = await measure_function(connection, function, column, truth)
+        hurried = await measure_function(connection, function, column, truth.vectors, seconds=0)
+        unhurried = await measure_function(connection, function, column, truth.vectors)
         assert hurried is not None
         assert unhurried is not None
         assert (hurried.samples, unhurried.samples) == (10, 100)
+
+
+def test_two_sides_are_compared_over_the_samples_that_both_were_asked_for() -> None:
+    cut = SearchQuality(
+        recall=1.0, milliseconds=9.0, exact_milliseconds=9.0, samples=10, through="f", shares=(*(1.0,) * 9, None)
+    )
+    shares = (*(1.0,) * 10, *(0.0,) * 30)
+    whole = SearchQuality(recall=0.25, milliseconds=1.0, exact_milliseconds=1.0, samples=40, through="f", shares=shares)
+    assert compared("f", cut, whole, of=100).good, "the thirty that one side was never asked for say nothing"
+    assert "10 of 100 searches on both sides, as 90 s were over" in compared("f", cut, whole, of=100).lines[1]
+    better = structs.replace(whole, recall=1.0, shares=(1.0,) * 40)
+    assert not compared("f", better, whole, of=40).good
+    assert "; 40 searches, f" in compared("f", whole, better, of=40).lines[1]
+
+
+async def test_the_time_for_a_function_is_shared_by_both_ways_of_asking_it(target_database: SupabaseDatabase) -> None:
+    await fill(target_database, "vector", 200)
+    async with connected(target_database) as connection:
+        await connection.execute(f"CREATE INDEX ON {NOTES.sql} USING hnsw (e extensions.vector_cosine_ops)")
+        await connection.execute(FUNCTION.replace("SELECT n.id FROM", "SELECT n.id FROM pg_sleep(0.02),"))
+        (column,) = await vector_columns(connection, [NOTES])
+        vectors = await sample_vectors(connection, column)
+        function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
+        started = time.perf_counter()
+        found = await measure_function(connection, function, column, vectors, seconds=1.0)
+        assert time.perf_counter() - started < 1.6
+        assert found is not None
+        assert 10 <= found.samples < 100
