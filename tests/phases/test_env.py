@@ -54,6 +54,23 @@ async def test_a_byte_beyond_the_named_values_is_told_from_them(world: EnvWorld)
     assert "more than the named values changed" in evidence.summary
 
 
+async def test_comments_and_line_ends_stay_to_the_byte_and_one_that_was_lost_is_told(world: EnvWorld) -> None:
+    before = world.env("# gammel nøgle: x\n#PORT=1\nPORT=2   # api", end="\r\n")
+    world.write(".env", before, tracked=False)
+    await world.run()
+    path = world.root / ".env"
+    after = path.read_bytes()
+    old, new = before.decode().split("\r\n"), after.decode().split("\r\n")
+    assert [a.partition(" #")[2] for a in new] == [b.partition(" #")[2] for b in old]
+    assert [line for line in new if line.startswith("#")] == [line for line in old if line.startswith("#")]
+    assert world.facts.startswith("passed")
+    for comment in (b" # keep", b"# notes\r\n", b"#PORT=1\r\n", b"\r"):
+        path.write_bytes(after.replace(comment, b""))
+        evidence = await world.step.verify(world.context())
+        assert evidence.verdict.value == "differs", comment
+        assert "more than the named values changed" in evidence.summary
+
+
 async def test_every_other_mention_is_left_and_documented_unless_the_operator_says_otherwise(world: EnvWorld) -> None:
     ref = world.old
     files = {

@@ -69,6 +69,12 @@ def test_env_files_have_the_traps(built_in_world: World) -> None:
     assert api.count(b"\r\n") == api.count(b"\n") > 5
     assert not (vault / "apps/vault-worker/.env").read_bytes().endswith(b"\n")
     assert b"%40" in api
+    root = (vault / ".env").read_bytes().decode()
+    assert [line for line in root.splitlines() if line.startswith("#") or " # " in line][1:] == [
+        "# Gammel database (før poolerens flytning):",
+        next(line for line in root.splitlines() if line.startswith("# DATABASE_URL=")),
+        next(line for line in root.splitlines() if line.endswith("   # aldrig i browseren")),
+    ]
     assert git(vault, "ls-files", ".env", "apps").split() == [".env"]
     key = built_in_world.projects["paris"].keys.service.reveal()
     assert key in (vault / "docs/SETUP.md").read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import pytest
 from msgspec import structs
@@ -110,12 +109,12 @@ async def test_the_time_for_a_function_is_shared_by_both_ways_of_asking_it(targe
     await fill(target_database, "vector", 200)
     async with connected(target_database) as connection:
         await connection.execute(f"CREATE INDEX ON {NOTES.sql} USING hnsw (e extensions.vector_cosine_ops)")
-        await connection.execute(FUNCTION.replace("SELECT n.id FROM", "SELECT n.id FROM pg_sleep(0.02),"))
+        # Ten times as slow where index scans are switched off.
+        slow = "SELECT pg_sleep(CASE current_setting('enable_indexscan') WHEN 'off' THEN 0.1 ELSE 0.01 END)"
+        await connection.execute(FUNCTION.replace("SELECT n.id FROM", f"SELECT n.id FROM ({slow} OFFSET 0) AS s,"))
         (column,) = await vector_columns(connection, [NOTES])
         vectors = await sample_vectors(connection, column)
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
-        started = time.perf_counter()
-        found = await measure_function(connection, function, column, vectors, seconds=1.0)
-        assert time.perf_counter() - started < 1.6
+        found = await measure_function(connection, function, column, vectors, seconds=2.0)
         assert found is not None
-        assert 10 <= found.samples < 100
+        assert 10 <= found.samples < 16, "what the first way used up is not there for the second"
