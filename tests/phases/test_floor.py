@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.plan import Move, Policy
-from tekup_migrate.plan_floor import Floor, FloorColumn, FloorIndex
+from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorIndex
 from tekup_migrate.postgres.transplant.floor import same_type
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
@@ -90,6 +90,50 @@ async def test_a_label_is_looked_for_under_the_name_that_its_type_got(moving: Mo
     Picking(moving, "Create it as app_kind")
     assert (await moving.go("compare", "create")).verdict is Verdict.PASSED
     assert await value(moving.target, "SELECT enum_range(NULL::public.app_kind)::text") == "{local,github,chatgpt}"
+
+
+async def test_keys_comments_and_row_security_of_the_floor_are_added_to_a_table_that_has_none(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase, tmp_path: Path
+) -> None:
+    floor = Floor(
+        columns=(FloorColumn(name="id", type="int"), FloorColumn(name="at", type="timestamptz", comment="hvornår")),
+        primary_key=("id",),
+        foreign_keys=(
+            FloorForeignKey(columns=("mother",), references="app_notes", keys=("id",), on_delete="set null"),
+            FloorForeignKey(columns=("father",), references="app_notes", keys=("id",)),
+        ),
+        row_security=True,
+        comment="Noter",
+    )
+    moves = (Move(app="app", sources=("notes",), target="app_notes", floor=floor),)
+    moving = Moving(plan_of(source_database, target_database, moves), source_database, target_database, tmp_path)
+    await run(
+        moving.source,
+        "CREATE TABLE public.notes (id int NOT NULL UNIQUE, mother int, father int REFERENCES public.notes (id))",
+        "INSERT INTO public.notes SELECT n, 1, 1 FROM generate_series(1, 9) AS n",
+    )
+    before = await dump(moving.target)
+    early = await moving.go("compare", "create")
+    assert early.verdict is Verdict.PASSED, early
+    late = await moving.go("copy", "attach")
+    assert late.verdict is Verdict.PASSED, late
+    assert "floor: unique index of app_notes on id: of the source" in late.facts
+    assert "floor: foreign key of app_notes on mother to app_notes: added, the source has none" in late.facts
+    assert "floor: foreign key of app_notes on father to app_notes: of the source" in late.facts
+    keys = (
+        "SELECT string_agg(confdeltype::text, '' ORDER BY conname) FROM pg_constraint"
+        " WHERE contype = 'f' AND conrelid = 'public.app_notes'::regclass"
+    )
+    assert await value(moving.target, keys) == "an"
+    described = (
+        "SELECT obj_description(oid, 'pg_class') || col_description(oid, 4) || relrowsecurity"
+        " FROM pg_class WHERE oid = 'public.app_notes'::regclass"
+    )
+    assert await value(moving.target, described) == "Noterhvornårtrue"
+    assert await moving.step("attach").verify(moving.context) == late
+    assert (await moving.go("rows")).verdict is Verdict.PASSED
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
 
 
 @pytest.mark.parametrize(

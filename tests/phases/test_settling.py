@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from tekup_migrate.phases.backing_up import request_of
+from tekup_migrate.phases.since_cut_over import RowsKept
+from tekup_migrate.phases.target_state import target_state
 from tekup_migrate.plan import Move
 from tekup_migrate.real import decisions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Question, Sql, Verdict
 from tests.phases.moving import Moving, plan_of, run, value
-from tests.postgres.transplant.judge import dump
+from tests.postgres.transplant.judge import connected, dump
 
 MOVES = (Move(app="app", sources=("app_notes", "notes"), target="app_notes"),)
 SOURCE = """
@@ -129,6 +131,10 @@ async def test_a_table_whose_name_is_taken_moves_into_another_schema_and_everyth
     assert shown.partition(".")[0].encode() in memory
     request = await request_of(moving.context, "new")
     assert request.schemas == ("public", shown.partition(".")[0])
+    async with connected(moving.target) as connection:
+        # What is looked at around a push by Prisma.
+        assert (await target_state(moving.context, connection)).tables[shown] == 50
+    assert (await RowsKept(moving.plan, moving.plan.phases[0]).verify(moving.context)).verdict is Verdict.PASSED
     await run(moving.target, f"UPDATE {place} SET body = 'changed' WHERE id = 1")
     assert (await moving.step("rows").verify(moving.context)).verdict is Verdict.DIFFERS
     preview = await moving.step("copy").preview_revert(moving.context)
