@@ -92,11 +92,12 @@ _POLICIES = f"""
 _STATISTICS = f"""
     SELECT {key("'statistics object'", "n.nspname", "s.stxname")} AS key,
            s.oid::int8 AS oid, {owner("s.stxowner")}, obj_description(s.oid, 'pg_statistic_ext') AS comment,
-           c.relname AS table, pg_get_statisticsobjdef(s.oid) AS definition,
+           c.relname AS table, cn.nspname AS table_schema, pg_get_statisticsobjdef(s.oid) AS definition,
            CASE WHEN s.stxstattarget >= 0 THEN s.stxstattarget END AS target
     FROM pg_statistic_ext AS s
     JOIN pg_namespace AS n ON n.oid = s.stxnamespace
     JOIN pg_class AS c ON c.oid = s.stxrelid
+    JOIN pg_namespace AS cn ON cn.oid = c.relnamespace
     WHERE {USER_SCHEMAS}
 """
 

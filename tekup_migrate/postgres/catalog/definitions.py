@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -144,7 +145,13 @@ async def read_functions(connection: asyncpg.Connection) -> list[Function]:
 def _split(function: Function) -> Function:
     """Cut the body off the definition, so that each can be rewritten by its own rules."""
     head = function.head.replace("CREATE OR REPLACE ", "CREATE ", 1)
-    opening = head.find("\nAS $", 0) if function.body else -1
-    if opening < 0:
+    # From the end: what comes before the body may hold anything, in an argument's default for one.
+    delimiter = _DELIMITER.search(head.rstrip("\n")) if function.body else None
+    tail = f"AS {delimiter[0]}{function.body}{delimiter[0]}" if delimiter else ""
+    if not tail or not head.rstrip("\n").endswith(tail):
         return replace(function, head=head.rstrip(), body="")
-    return replace(function, head=head[: opening + 1])
+    return replace(function, head=head.rstrip("\n").removesuffix(tail))
+
+
+_DELIMITER = re.compile(r"\$(?:function|procedure)x*\$\Z")
+"""What the server quotes a body with."""

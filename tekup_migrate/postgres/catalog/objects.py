@@ -344,9 +344,10 @@ class RowPolicy(CatalogObject):
 
 @dataclass(frozen=True, kw_only=True)
 class StatisticsObject(CatalogObject):
-    """An extended statistics object on ``table``."""
+    """An extended statistics object on ``table``, which may be in another schema."""
 
     table: str
+    table_schema: str
     definition: str
     target: int | None
 

@@ -107,8 +107,9 @@ class Catalog:
         found: dict[tuple[str, str], list[CatalogObject]] = {}
         for item in self.objects.values():
             parent = item.table if isinstance(item, (Index, StatisticsObject)) else item.key.parent
+            schema = item.table_schema if isinstance(item, StatisticsObject) else item.key.schema
             if parent:
-                found.setdefault((item.key.schema, parent), []).append(item)
+                found.setdefault((schema, parent), []).append(item)
         return {key: tuple(items) for key, items in found.items()}
 
     def functions_named(self, schema: str, name: str) -> tuple[ObjectKey, ...]:

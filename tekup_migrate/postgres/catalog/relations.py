@@ -60,8 +60,9 @@ _TABLES = f"""
            c.oid::int8 AS oid, {owner("c.relowner")}, obj_description(c.oid, 'pg_class') AS comment,
            {grants("c.relacl", "r", "c.relowner")} AS grants, {columns()} AS columns,
            c.relpersistence::text AS persistence,
-           coalesce(c.reloptions, '{{}}') || coalesce((SELECT array_agg('toast.' || o ORDER BY o)
-               FROM pg_class AS x, unnest(x.reloptions) AS o WHERE x.oid = c.reltoastrelid), '{{}}') AS options,
+           coalesce(c.reloptions, '{{}}') || coalesce((SELECT array_agg('toast.' || o ORDER BY place)
+               FROM pg_class AS x, unnest(x.reloptions) WITH ORDINALITY AS u(o, place)
+               WHERE x.oid = c.reltoastrelid), '{{}}') AS options,
            coalesce(m.amname::text, '') AS access_method, c.relrowsecurity AS row_security,
            c.relforcerowsecurity AS row_security_forced, c.relreplident::text AS replica_identity,
            coalesce((SELECT x.relname::text FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
@@ -87,7 +88,10 @@ _VIEWS = f"""
     SELECT {key("CASE c.relkind WHEN 'v' THEN 'view' ELSE 'materialized view' END", "n.nspname", "c.relname")} AS key,
            c.oid::int8 AS oid, {owner("c.relowner")}, obj_description(c.oid, 'pg_class') AS comment,
            {grants("c.relacl", "r", "c.relowner")} AS grants,
-           rtrim(pg_get_viewdef(c.oid), ';') AS query, coalesce(c.reloptions, '{{}}') AS options,
+           rtrim(pg_get_viewdef(c.oid), ';') AS query,
+           coalesce(c.reloptions, '{{}}') || coalesce((SELECT array_agg('toast.' || o ORDER BY place)
+               FROM pg_class AS x, unnest(x.reloptions) WITH ORDINALITY AS u(o, place)
+               WHERE x.oid = c.reltoastrelid), '{{}}') AS options,
            {columns()} AS columns, c.relispopulated AS populated
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace

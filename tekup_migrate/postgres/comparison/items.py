@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.catalog.objects import (
+    RELATIONS,
     TYPES,
     CatalogObject,
     Constraint,
@@ -198,7 +199,11 @@ def _naming(
             keys[key] = new
     _follow_constraints(source, keys)
     places = _extension_places(source, target)
-    return naming(keys, _moved_members(source, places), places)
+    names = naming(keys, _moved_members(source, places), places)
+    renamed = names.renames.relations
+    bare = {name for _, name in renamed}
+    like = ((k.schema, k.name) for k in source.objects if k.kind in RELATIONS and k.name in bare)
+    return replace(names, renames=replace(names.renames, kept=frozenset(each for each in like if each not in renamed)))
 
 
 def _renamed(item: CatalogObject, tables: Mapping[tuple[str, str], Relation]) -> ObjectKey:
@@ -213,14 +218,17 @@ def _renamed(item: CatalogObject, tables: Mapping[tuple[str, str], Relation]) ->
     if isinstance(item, (Constraint, Index, Sequence, StatisticsObject)):
         name = renamed_part(key.name, place[1], new.name)
         parent = new.name if key.parent else ""
-        return msgspec.structs.replace(key, schema=new.schema, name=name, parent=parent)
+        schema = new.schema if key.schema == place[0] else key.schema
+        return msgspec.structs.replace(key, schema=schema, name=name, parent=parent)
     return key
 
 
 def _table_of(item: CatalogObject) -> tuple[str, str]:
     if isinstance(item, Sequence) and item.owned_by:
         return item.owned_by[:2]
-    if isinstance(item, (Index, StatisticsObject)):
+    if isinstance(item, StatisticsObject):
+        return item.table_schema, item.table
+    if isinstance(item, Index):
         return item.key.schema, item.table
     return item.key.schema, item.key.parent or item.key.name
 
@@ -364,7 +372,7 @@ class _Comparing:
     def _diff(self, found: CatalogObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not isinstance(found, Function) or not found.body:
             return (), ()
-        new = self.names.of(found.key).written(found.body)
+        new = self.names.of(found).written(found.body)
         left = leftovers(new, self.names.renames)
         if new == found.body:
             return (), left

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from tekup_migrate.postgres.catalog.objects import RELATIONS, TYPES, WITH_ARGUMENTS, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.objects import (
+    RELATIONS,
+    TYPES,
+    WITH_ARGUMENTS,
+    CatalogObject,
+    Function,
+    Kind,
+    ObjectKey,
+)
 from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, quote_ident
 from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
 
@@ -28,13 +37,12 @@ class Naming:
     extensions: Mapping[str, str] = field(default_factory=dict)
     following: frozenset[ObjectKey] = frozenset()
 
-    def of(self, key: ObjectKey) -> Naming:
+    def of(self, item: CatalogObject) -> Naming:
         """Return the naming that one object's own text is rewritten by."""
-        return self.with_strings(follow=key in self.following)
-
-    def with_strings(self, *, follow: bool) -> Naming:
-        """Return the same naming under which string constants that say an old name follow, or do not."""
-        return replace(self, renames=replace(self.renames, strings=follow)) if follow != self.renames.strings else self
+        follow = item.key in self.following
+        if follow == self.renames.strings and not self.renames.kept:
+            return self
+        return replace(self, renames=replace(self.renames, strings=follow, home=_home(item)))
 
     def key(self, key: ObjectKey) -> ObjectKey:
         """Return an object's key in the target."""
@@ -59,6 +67,15 @@ class Naming:
     def written(self, text: str) -> str:
         """Rewrite a function's body."""
         return rewrite_written(text, self.renames)
+
+
+_PATH = re.compile(r"^ SET search_path TO '([^',\"$]+)'", re.MULTILINE)
+
+
+def _home(item: CatalogObject) -> str:
+    """Return the schema in which an object's text looks for unqualified names first."""
+    path = _PATH.search(item.head) if isinstance(item, Function) else None
+    return path[1] if path else item.key.schema
 
 
 def naming(

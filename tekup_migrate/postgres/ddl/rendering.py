@@ -52,7 +52,7 @@ def definition(item: CatalogObject, naming: Naming, identities: Identities) -> s
 
 def statements(item: CatalogObject, naming: Naming, identities: Identities) -> list[str]:
     """Return the statements that make an object, without its comments, grants and owner."""
-    naming = naming.of(item.key)
+    naming = naming.of(item)
     match item:
         case Table():
             mine = {c: s for (schema, table, c), s in identities.items() if (schema, table) == _place(item)}

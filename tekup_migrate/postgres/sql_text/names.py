@@ -84,6 +84,16 @@ class Text:
             relation_next = self._track(token.keyword, in_from)
             place += width
 
+    def unaliased(self, name: str) -> frozenset[str]:
+        """Return the schemas of the qualified things of that name to which the text gives no other name."""
+        found = set()
+        for reference in self.references():
+            if reference.name == name and reference.schema is not None:
+                place = self._loud.index(reference.last) + 1
+                if self._token(place).name is None or self._is_keyword(place):
+                    found.add(reference.schema)
+        return frozenset(found)
+
     def _mark(self, text: str, in_from: list[bool]) -> bool:
         """Follow parentheses and commas; return whether a relation's name may come next."""
         if text == "(":
@@ -107,12 +117,14 @@ class Text:
         assert name is not None
         if self._text(place + 1) == "." and self._text(place - 1) != ".":
             return self._dotted(place, name)
+        index = self._loud[place]
+        if self._token(place - 1).keyword == "CONSTRAINT" and self._token(place - 2).keyword == "ON":
+            return Reference(Role.CONSTRAINT, None, name, index, index), 1
         if not self._written or self._text(place - 1) == "." or self._is_keyword(place):
             return None, 1
         role = self._role(place, relation_next)
         if role is None:
             return None, 1
-        index = self._loud[place]
         return Reference(role, None, name, index, index, self._text(place + 1) == "("), 1
 
     def _dotted(self, place: int, first: str) -> tuple[Reference | None, int]:

@@ -30,6 +30,8 @@ class Renames:
         functions: functions and procedures, all of one name alike.
         members: what extensions brought, where they live in another schema.
         constraints: names of constraints, for ``ON CONFLICT ON CONSTRAINT``.
+        kept: relations that keep their names, though one of the same name in another schema does not.
+        home: the schema in which the text looks for unqualified names first.
         strings: whether string constants that say an old name follow where only a person can know that they mean it.
     """
 
@@ -39,6 +41,8 @@ class Renames:
     members: Mapping[Name, Name] = field(default_factory=dict)
     constraints: Mapping[str, str] = field(default_factory=dict)
     strings: bool = False
+    kept: frozenset[Name] = frozenset()
+    home: str = ""
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -119,7 +123,7 @@ def _rename_bare(reference: Reference, parsed: Text, parts: list[str], renames: 
     if reference.role in (Role.RELATION, Role.PREFIX) and reference.name in parsed.aliases:
         return
     new = renames.bare(reference)
-    if new is None:
+    if new is None or _means_another(reference, parsed, renames):
         return
     token = parsed.tokens[reference.first]
     old_schema = next((s for (s, n) in _all(renames) if n == reference.name), new[0])
@@ -127,6 +131,15 @@ def _rename_bare(reference: Reference, parsed: Text, parts: list[str], renames: 
     if written and new[0] != old_schema and reference.role is not Role.PREFIX:
         text = f"{quote_ident(new[0])}.{text}"
     parts[reference.first] = text
+
+
+def _means_another(reference: Reference, parsed: Text, renames: Renames) -> bool:
+    """Whether an unqualified name is that of a like-named relation in another schema, which keeps its name."""
+    others = {schema for schema, name in renames.kept if name == reference.name}
+    if not others or reference.role not in (Role.RELATION, Role.PREFIX):
+        return False
+    named = parsed.unaliased(reference.name) if reference.role is Role.PREFIX else frozenset()
+    return named <= others if named else renames.home in others
 
 
 def _all(renames: Renames) -> tuple[Name, ...]:

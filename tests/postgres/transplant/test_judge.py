@@ -23,6 +23,7 @@ from tests.postgres.transplant.cases import CASES, Case
 from tests.postgres.transplant.circle_cases import CIRCLE_CASES
 from tests.postgres.transplant.judge import comparable, connected, dump
 from tests.postgres.transplant.nasty_cases import NASTY_CASES
+from tests.postgres.transplant.odd_cases import ODD_CASES
 from tests.postgres.transplant.stranger_cases import STRANGER_CASES
 from tests.servers import SharedServer
 
@@ -35,7 +36,9 @@ def moves_of(case: Case) -> list[TableMove]:
 
 
 @pytest.mark.parametrize(
-    "case", [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES], ids=lambda case: case.name
+    "case",
+    [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES, *ODD_CASES],
+    ids=lambda case: case.name,
 )
 async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_after_undo(
     case: Case, source_server: SharedServer, target_server: SharedServer
