@@ -241,6 +241,7 @@ def test_no_secret_is_in_anything_that_was_written_printed_or_committed(seen: Se
     assert {where: found for where, text in texts.items() if (found := named_in(text, secrets))} == {}
 
 
+@pytest.mark.long
 def test_a_rehearsal_of_another_plan_leaves_nothing_at_all() -> None:
     with own_place(name="en anden mappe") as place:
         ended = rehearse(place, "--plan", LIBRARY, "rehearse", "--rows", 100)

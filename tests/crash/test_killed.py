@@ -31,6 +31,22 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no kill -9 there")
 ROWS = 40_000
 
+MOMENTS = (
+    "desk.create applied before",
+    "desk.copy applied after",
+    "desk.env applied before",
+    "wrap_up.push.desk applied before",
+)
+MORE_MOMENTS = (
+    *MOMENTS,
+    "prepare.backup.old applied before",
+    "prepare.branch.desk applied before",
+    "desk.attach applied before",
+    "desk.env verified before",
+    "wrap_up.readme.desk applied before",
+    "wrap_up.commit.desk applied before",
+)
+
 KILLED = """
 import os, signal, sys
 from tekup_migrate.cli import main
@@ -83,28 +99,30 @@ class Seen:
         self.codes[name] = process.returncode
 
 
-@pytest.fixture(scope="module")
-def seen() -> Iterator[Seen]:
+@pytest.fixture(scope="module", params=["few", pytest.param("more", marks=pytest.mark.long)])
+def seen(request: pytest.FixtureRequest) -> Iterator[Seen]:
+    moments = MOMENTS if request.param == "few" else MORE_MOMENTS
     with own_world(LIBRARY, rows=ROWS) as own:
         env_file = own.world.apps["desk"].repository / ".env.production"
         found = Seen(own, env_file.read_bytes())
+
+        def kill_at(*wanted: str) -> None:
+            for moment in wanted:
+                if moment in moments:
+                    found.kill_at(moment)
+
         backups = own.state / "library"
         found.kill_when("in the middle of a dump", lambda: any(backups.glob("*/backups/*.partial")))
         found.partial = next(backups.glob("*/backups/*.partial")).name
-        found.kill_at("prepare.backup.old applied before")
-        found.kill_at("prepare.branch.desk applied before")
-        found.kill_at("desk.create applied before")
+        kill_at("prepare.backup.old applied before", "prepare.branch.desk applied before", "desk.create applied before")
         found.committed = kill_in_the_middle_of_the_copy(found)
-        found.kill_at("desk.copy applied after")
-        found.kill_at("desk.attach applied before")
-        found.kill_at("desk.env applied before")
-        found.kill_at("desk.env verified before")
+        kill_at("desk.copy applied after", "desk.attach applied before", "desk.env applied before")
+        kill_at("desk.env verified before")
         with socket.create_server(("127.0.0.1", own.world.apps["desk"].port)):
             found.refused = own.run()
         found.kill_when("while the app runs", lambda: listens(own.world.apps["desk"].port))
-        found.kill_at("wrap_up.readme.desk applied before")
-        found.kill_at("wrap_up.commit.desk applied before")
-        found.kill_at("wrap_up.push.desk applied before")
+        kill_at("wrap_up.readme.desk applied before", "wrap_up.commit.desk applied before")
+        kill_at("wrap_up.push.desk applied before")
         found.last = own.run("--report", own.state / "r.json")
         yield found
 

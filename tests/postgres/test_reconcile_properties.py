@@ -155,7 +155,7 @@ async def moods(sides: Pair, monkeypatch: pytest.MonkeyPatch) -> Pair:
     return sides
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(case=cases())
 async def test_whatever_both_sides_held_they_are_equal_afterwards(
     moods: Pair, monkeypatch: pytest.MonkeyPatch, case: Case

@@ -85,6 +85,7 @@ async def test_only_what_was_rewritten_is_put_back_where_the_operator_says_so(st
     await taken_back(stage)
 
 
+@pytest.mark.long
 async def test_the_former_bytes_come_back_over_an_edit_where_the_operator_says_so(stage: Stage) -> None:
     path, _ = await edited(stage)
     stage.operator.replies = [Reply(Answer.PROCEED, choices={f"undo {path}": "put the former bytes back"})]
@@ -101,6 +102,7 @@ async def test_a_created_table_changed_by_hand_is_named(stage: Stage) -> None:
     await taken_back(stage)
 
 
+@pytest.mark.long
 async def test_a_created_table_renamed_by_hand_is_said_to_be_gone_and_stays(stage: Stage) -> None:
     await stage.forward("desk.create")
     await execute(stage, "main", "ALTER TABLE public.branch_loans RENAME TO mine")
@@ -176,6 +178,7 @@ NEW_ROW = "INSERT INTO public.branch_loans (book, reader) VALUES (1, 'since the 
 COUNT = "SELECT count(*) FROM public.{} WHERE reader = 'since the cut-over'"
 
 
+@pytest.mark.long
 async def test_rows_written_since_the_cut_over_stop_a_roll_back_that_nobody_answers(stage: Stage) -> None:
     await stage.forward("desk.env")
     await execute(stage, "main", NEW_ROW)

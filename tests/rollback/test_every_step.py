@@ -13,13 +13,12 @@ from tekup_migrate.walk import Ending
 from tests.rollback.conftest import LIBRARY, Stage
 from tests.rollback.pictures import differences, picture
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+# Long: test_built_in.py takes the built-in plan's run back every time; what follows is run by name.
+pytestmark = [pytest.mark.long, pytest.mark.asyncio(loop_scope="module")]
 STEPS = [step.id for step in steps_of(read_plan(LIBRARY))]
 UNDOABLE = [step.id for step in steps_of(read_plan(LIBRARY)) if step.undo is not Undo.NOTHING]
 
 
-# Long: the run to the end, taken back whole, is proved every time; this one and the boundaries are run by name.
-@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_each_step_taken_back_by_itself_leaves_what_was_there_before_it(stage: Stage) -> None:
     wrong: dict[str, list[str]] = {}
@@ -58,7 +57,6 @@ async def test_a_run_to_the_end_is_rolled_back_to_the_start_and_goes_forward_aga
     assert differences(stage.before, await picture(stage.sitting)) == []
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_roll_back_to_the_start_from_any_boundary_leaves_the_world_as_it_was(stage: Stage, step: str) -> None:
     await stage.forward(step)

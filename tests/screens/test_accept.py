@@ -22,8 +22,8 @@ from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP, Choices, Part
 from tekup_migrate.steps import Context, Danger, DiffLine, FileChange, Preview
 from tests.phases.env_world import EnvWorld
 from tests.screens.scenery import CAREFUL, Scenery, ScriptedStep, heard, shown, started, until
+from tests.screens.sizes import SMALL_FIRST
 
-SIZES = ((120, 40), (80, 24))
 OLD, NEW = (Secret(secrets.token_hex(40), kind="service key", project=ref) for ref in ("oldref", "newref"))
 ENV, DOCS = "~/blåbær [app]/.env", "~/blåbær [app]/" + "a long folder/" * 8 + "SETUP [1].md"
 
@@ -84,7 +84,7 @@ async def asked(
         yield pilot, step
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_each_part_shows_its_choice_and_one_key_writes_all_that_is_accepted(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -126,7 +126,7 @@ async def test_a_choice_is_made_for_a_whole_file_where_it_can_be(tmp_path: Path)
     assert [step.chosen[part.id] for part in PARTS] == [SKIP, SKIP, LEAVE, LEAVE]
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_value_is_shown_only_while_its_key_is_held(
     tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

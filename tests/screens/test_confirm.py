@@ -21,8 +21,7 @@ from screens.dialogs.reason import ReasonDialog
 from tekup_migrate.events import StepState
 from tekup_migrate.steps import Command, Danger, Preview, Remark, Sql, Step
 from tests.screens.scenery import CAREFUL, DESTRUCTIVE, Scenery, ScriptedStep, heard, shown, started, until
-
-SIZES = ((120, 40), (80, 24))
+from tests.screens.sizes import LARGE, SIZES, SMALL_FIRST
 
 
 @dataclass
@@ -79,7 +78,7 @@ async def test_the_preview_is_painted_exactly(tmp_path: Path, size: tuple[int, i
         beside = [line for line in text.splitlines() if "old-ref.example" in line and "new-ref.example" in line]
         order = [text.find(part) for part in ("# OLD (north)", "https://old-ref", "https://new-ref", "OPENAI_API_KEY")]
         assert order == sorted(order)
-        assert bool(beside) == (size == SIZES[0]), "side by side where there is room"
+        assert bool(beside) == (size == LARGE), "side by side where there is room"
         for part in (
             "- 4  " if beside else "- 4   SUPABASE_URL=https://old-ref.example.com",
             "+ 4  " if beside else "+ 4   SUPABASE_URL=https://new-ref.example.com",
@@ -206,7 +205,7 @@ async def test_a_skip_needs_a_reason(tmp_path: Path) -> None:
         assert wizard.step.applied == 0
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_where_rows_would_be_lost_the_name_is_typed_too(tmp_path: Path, size: tuple[int, int]) -> None:
     preview = msgspec.structs.replace(DESTRUCTIVE, typed_name="old_notes[/]")
     async with asked(tmp_path, preview, Danger.DESTRUCTIVE, size=size) as wizard:
@@ -226,7 +225,7 @@ async def test_where_rows_would_be_lost_the_name_is_typed_too(tmp_path: Path, si
         await until(pilot, lambda: wizard.step.done)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_what_carries_the_decision_stays_in_sight_however_long_the_preview(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -274,7 +273,7 @@ def test_the_capital_letter_is_the_verbs_own_and_never_the_opening_key(
     assert capital_letter(verb, opening_key) == letter
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_the_choices_stay_in_sight_under_long_names_and_long_ways_back(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:

@@ -15,8 +15,8 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
 from tekup_migrate.steps import Context, Evidence, Preview, Step, Verdict
 from tests.screens.scenery import Scenery, heard, shown, started, until
+from tests.screens.sizes import SMALL_FIRST
 
-SIZES = ((120, 40), (80, 24))
 REF = "abcdefghijklmnopqrst"
 PLANNED = f"postgresql://postgres@db.{REF}.supabase.co:5432/postgres"
 POOLER = f"postgresql://postgres.{REF}@aws-0-eu-west-3.pooler.supabase.com:5432/postgres"
@@ -68,7 +68,7 @@ async def paste(pilot: Pilot[int], text: str) -> None:
     await pilot.pause(0.15)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_pasted_url_is_taken_apart_and_its_password_is_taken_out_at_once(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
@@ -177,7 +177,7 @@ async def test_what_cannot_be_right_is_said_and_not_given_away(tmp_path: Path) -
     assert step.answer is None
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_after_a_failure_cause_and_cure_stand_there_and_nothing_typed_is_lost(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:

@@ -26,8 +26,7 @@ from tests.screens.scenery import (
     started,
     until,
 )
-
-SIZES = ((120, 40), (80, 24))
+from tests.screens.sizes import SIZES
 
 
 def named(size: tuple[int, int]) -> str:

@@ -15,11 +15,10 @@ from screens.dialogs.line import LineDialog
 from screens.dialogs.reason import ReasonDialog
 from tekup_migrate.steps import Option, Question
 from tests.screens.scenery import AttestStep, ChoiceStep, LineStep, Scenery, SecretStep, heard, shown, started, until
+from tests.screens.sizes import SMALL_FIRST
 
-SIZES = ((120, 40), (80, 24))
 
-
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_manual_work_is_shown_with_its_address_and_attested_by_y(tmp_path: Path, size: tuple[int, int]) -> None:
     step = AttestStep("writers")
     app = Scenery(tmp_path, [step]).app()
@@ -50,7 +49,7 @@ async def test_manual_work_is_skipped_with_a_reason(tmp_path: Path) -> None:
         await until(pilot, lambda: step.answer == "skip no worker")
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_choice_shows_every_consequence_and_is_taken_by_number(tmp_path: Path, size: tuple[int, int]) -> None:
     step = ChoiceStep("both")
     app = Scenery(tmp_path, [step]).app()
@@ -93,7 +92,7 @@ async def test_a_choice_put_off_pauses_the_run(tmp_path: Path) -> None:
         assert "paused" in shown(pilot)
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_line_is_typed_and_an_empty_one_is_none(tmp_path: Path, size: tuple[int, int]) -> None:
     step = LineStep("rename")
     app = Scenery(tmp_path, [step]).app()
@@ -121,7 +120,7 @@ async def test_going_back_from_a_line_types_nothing(tmp_path: Path) -> None:
         await until(pilot, lambda: step.answer == "")
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_secret_is_pasted_and_never_painted(tmp_path: Path, size: tuple[int, int]) -> None:
     step = SecretStep("connect")
     app = Scenery(tmp_path, [step]).app()

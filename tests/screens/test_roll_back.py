@@ -13,6 +13,7 @@ from screens.hub import HubScreen
 from tekup_migrate.events import StepState
 from tekup_migrate.steps import Context, Danger, Evidence, Preview, Verdict
 from tests.screens.scenery import Scenery, ScriptedStep, heard, shown, started, until
+from tests.screens.sizes import SMALL_FIRST
 
 
 class BackStep(ScriptedStep):
@@ -30,7 +31,7 @@ class BackStep(ScriptedStep):
         return Evidence(verdict=Verdict.DIFFERS if self.done else Verdict.PASSED, summary="gone")
 
 
-@pytest.mark.parametrize("size", [(120, 40), (80, 24)])
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_b_asks_how_far_and_takes_back_with_the_capital_letter(tmp_path: Path, size: tuple[int, int]) -> None:
     one = BackStep("one", danger=Danger.CAREFUL)
     two = BackStep("two", phase="cleanup", danger=Danger.CAREFUL)

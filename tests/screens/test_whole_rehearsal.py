@@ -33,6 +33,7 @@ def verdicts(report: Path) -> list[str]:
 
 
 @pytest.mark.timeout(LIMIT + 40)
+@pytest.mark.long
 async def test_a_pilot_walks_a_whole_rehearsal_from_the_hub_to_the_criteria(tmp_path: Path) -> None:
     plan = read_plan(BUILT_IN)
     report = tmp_path / "report.json"

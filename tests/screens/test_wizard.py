@@ -38,11 +38,10 @@ from tests.screens.scenery import (
     started,
     until,
 )
+from tests.screens.sizes import SMALL_FIRST
 
-SIZES = ((120, 40), (80, 24))
 
-
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", SMALL_FIRST)
 async def test_a_whole_run_goes_by_keys_alone_from_start_to_criteria(tmp_path: Path, size: tuple[int, int]) -> None:
     scenery = Scenery(tmp_path, every_phase())
     app = scenery.app()
