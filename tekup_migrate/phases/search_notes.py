@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -57,6 +56,8 @@ class Notes:
     @classmethod
     async def of(cls, context: Context, step: str, sides: Sequence[Side], functions: Iterable[Function]) -> Notes:
         """Return the notes of a step, without those that were made of other indexes or functions."""
+        from hashlib import sha256
+
         parts = [str(await connection.fetchval(_FILES, column.relation.sql)) for connection, column in sides]
         parts += [function.head + function.body for function in functions]
         world = sha256("\0".join(parts).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -154,6 +153,8 @@ class _Column:
 
     async def _truth(self) -> tuple[Truth | None, Truth | None]:
         """Return the true neighbours on both sides. Two servers: what is asked of both is asked at once."""
+        import asyncio
+
         from tekup_migrate.postgres.vector_index import truth_of
 
         if self._truths is None:
@@ -164,6 +165,8 @@ class _Column:
 
     async def _through_index(self) -> Measured:
         """Search as the app's own sessions do, without settings, and once more with those that suit the index."""
+        import asyncio
+
         from tekup_migrate.postgres.vector_index import measure
 
         new = self.column[1]
@@ -202,6 +205,8 @@ class _Column:
         return Measured(lines=(line,), figures=(figure,))
 
     async def _through_function(self, functions: tuple[Function, Function]) -> Measured:
+        import asyncio
+
         from tekup_migrate.postgres.vector_index import measure_function, sample_vectors
 
         name = functions[1].key.name
