@@ -36,7 +36,7 @@ from screens.start import StartScreen
 from screens.terminal import TerminalSigns
 from screens.widgets.revealed import Revealed
 from screens.wording import one_line
-from tekup_migrate.errors import MigrationError
+from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.plan import Plan
 from tekup_migrate.sitting import Opening
 from tekup_migrate.walk import Outcome
@@ -119,6 +119,9 @@ class WizardApp(App[int]):
         code = 0
         try:
             await self.desk.conductor.conduct()
+        except PauseRequested:
+            # A question on the way in was left open: no run was begun or gone on with.
+            self.farewell = "Nothing was started or changed. Start tekup-migrate again when you have decided."
         except MigrationError as error:
             code = EXIT_REFUSED
             await self._show_last(error)

@@ -281,6 +281,7 @@ class Scenery:
     plan: Plan = PLAN
     opening_seconds: float = 0.0
     refuse: MigrationError | None = None
+    first: Question | None = None
     closed: int = 0
     sittings: list[Sitting] = field(default_factory=list)
 
@@ -296,6 +297,8 @@ class Scenery:
             await asyncio.sleep(self.opening_seconds / 10)
         if self.refuse is not None:
             raise self.refuse
+        if self.first is not None:
+            await operator.choose(self.first)
         self.folder.mkdir(parents=True, exist_ok=True)
         journal = Journal.open(self.folder / JOURNAL)
         latest = journal.latest_run()
