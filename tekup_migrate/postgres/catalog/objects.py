@@ -238,12 +238,13 @@ class Table(CatalogObject):
 
 @dataclass(frozen=True, kw_only=True)
 class View(CatalogObject):
-    """A view or materialized view."""
+    """A view or materialized view; ``clustered_index`` is the index that this was last clustered on, or empty."""
 
     query: str
     options: tuple[str, ...]
     columns: tuple[Column, ...]
     populated: bool
+    clustered_index: str
 
 
 @dataclass(frozen=True, kw_only=True)

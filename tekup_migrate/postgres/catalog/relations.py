@@ -92,7 +92,9 @@ _VIEWS = f"""
            coalesce(c.reloptions, '{{}}') || coalesce((SELECT array_agg('toast.' || o ORDER BY place)
                FROM pg_class AS x, unnest(x.reloptions) WITH ORDINALITY AS u(o, place)
                WHERE x.oid = c.reltoastrelid), '{{}}') AS options,
-           {columns()} AS columns, c.relispopulated AS populated
+           {columns()} AS columns, c.relispopulated AS populated,
+           coalesce((SELECT x.relname::text FROM pg_index AS i JOIN pg_class AS x ON x.oid = i.indexrelid
+               WHERE i.indrelid = c.oid AND i.indisclustered), '') AS clustered_index
     FROM pg_class AS c
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('v', 'm') AND {USER_SCHEMAS} AND {not_of_extension("pg_class", "c.oid")}

@@ -35,6 +35,7 @@ def grant_statements(
     defaults: Iterable[DefaultPrivileges],
     *,
     user: str,
+    owner: str,
     roles: frozenset[str],
     version: int,
 ) -> list[str]:
@@ -45,6 +46,7 @@ def grant_statements(
         naming: the target's names.
         defaults: the target's default privileges.
         user: the role that creates the object.
+        owner: who owns it by then, and has the rights of the source's owner.
         roles: the roles that the target has; grants to others are left out, and are listed by the comparison.
         version: the target's ``server_version_num``.
     """
@@ -59,18 +61,20 @@ def grant_statements(
     wanted = [_known(grant, version) for grant in item.grants if grant.grantee in roles | {"PUBLIC"}]
     found = []
     mine = [grant for grant in wanted if grant.grantee == item.owner]
-    others = [grant for grant in wanted if grant.grantee not in (item.owner, user)]
-    surplus = sorted(initial - {user}) if _differs(initial, others, letter, user) else []
+    others = [grant for grant in wanted if grant.grantee not in (item.owner, owner)]
+    surplus = sorted(initial - {user, owner}) if _differs(initial - {owner}, others, letter, user) else []
     if surplus:
         found.append(f"REVOKE ALL ON {subject} FROM {', '.join(map(_role, surplus))}")
     if not (len(mine) == 1 and mine[0].whole and not mine[0].grantable):
-        found.append(f"REVOKE ALL ON {subject} FROM {quote_ident(user)}")
-        found += [_grant(grant, subject, grantee=user) for grant in mine]
+        found.append(f"REVOKE ALL ON {subject} FROM {quote_ident(owner)}")
+        found += [_grant(grant, subject, grantee=owner) for grant in mine]
     public = {"PUBLIC"} if "PUBLIC" in initial and not surplus else set()
     found += [_grant(grant, subject) for grant in others if grant.grantee not in public]
-    if isinstance(item, (Table, View)):
-        found += _column_grants(item.columns, sql_name(key), roles, owner=item.owner, user=user)
-    return found
+    columns = item.columns if isinstance(item, (Table, View)) else ()
+    found += _column_grants(columns, sql_name(key), roles, old=item.owner, new=owner)
+    passed_on = any(grant.grantable for grant in (*others, *(g for column in columns for g in column.grants)))
+    # Who may act as several roles grants as the first of them that may, and not as the owner: the owner says it itself.
+    return [f"SET LOCAL ROLE {quote_ident(owner)}", *found, "RESET ROLE"] if owner != user and passed_on else found
 
 
 def missing_roles(item: CatalogObject, roles: frozenset[str]) -> tuple[str, ...]:
@@ -100,16 +104,14 @@ def _differs(initial: set[str], wanted: Sequence[Grant], letter: str, user: str)
     return "PUBLIC" in initial and not keeps_public
 
 
-def _column_grants(
-    columns: Iterable[Column], relation: str, roles: frozenset[str], *, owner: str, user: str
-) -> list[str]:
+def _column_grants(columns: Iterable[Column], relation: str, roles: frozenset[str], *, old: str, new: str) -> list[str]:
     found = []
     for column in columns:
         for grant in column.grants:
             if grant.grantee == "PUBLIC" or grant.grantee in roles:
                 name = quote_ident(column.name)
                 rights = ", ".join(f"{right} ({name})" for right in grant.privileges)
-                grantee = user if grant.grantee == owner else grant.grantee
+                grantee = new if grant.grantee == old else grant.grantee
                 found.append(f"GRANT {rights} ON TABLE {relation} TO {_role(grantee)}{_option(grant)}")
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tekup_migrate.postgres.catalog.objects import Column, Sequence, SequenceOptions, Table
+from tekup_migrate.postgres.catalog.objects import Column, Sequence, SequenceOptions, Table, View
 from tekup_migrate.postgres.ddl.naming import Naming
 from tekup_migrate.postgres.quoting import quote_ident, quote_literal
 
@@ -37,12 +37,13 @@ def table_settings(table: Table, naming: Naming) -> list[str]:
     return found
 
 
-def index_choices(table: Table, naming: Naming) -> list[tuple[str, str]]:
+def index_choices(table: Table | View, naming: Naming) -> list[tuple[str, str]]:
     """Return index names of the source with the statements that may run once the index exists."""
     schema, name = naming.relation(table.key.schema, table.key.name)
-    alter = f"ALTER TABLE {_qualified(schema, name)}"
+    word = "MATERIALIZED VIEW" if isinstance(table, View) else "TABLE"
+    alter = f"ALTER {word} {_qualified(schema, name)}"
     found = []
-    if table.replica_identity == "i" and table.replica_index:
+    if isinstance(table, Table) and table.replica_identity == "i" and table.replica_index:
         index = naming.relation(table.key.schema, table.replica_index)[1]
         found.append((table.replica_index, f"{alter} REPLICA IDENTITY USING INDEX {quote_ident(index)}"))
     if table.clustered_index:

@@ -218,15 +218,18 @@ class _Planning:
             found += self._own_sequences(item)
         found += self._index_choices(item)
         found += comments(item, self.names)
-        found += grant_statements(
+        owner = self._owner(item)
+        # A change of owner rewrites who was given what by whom: it goes first.
+        found += owner
+        return found + grant_statements(
             item,
             self.names,
             self.target.default_privileges,
             user=self.target.user,
+            owner=item.owner if owner or self._follows_its_table(item) else self.target.user,
             roles=self.target.roles,
             version=self.target.version,
         )
-        return found + self._owner(item)
 
     def _own_sequences(self, table: Table) -> list[str]:
         place = (table.key.schema, table.key.name)
@@ -239,8 +242,8 @@ class _Planning:
         table = item.table if isinstance(item, Index) else item.key.parent
         if not isinstance(item, (Index, Constraint)) or not table:
             return []
-        owner = self.source.get(ObjectKey(Kind.TABLE, item.key.schema, table), Table)
-        choices = index_choices(owner, self.names) if owner else []
+        owner = self.source.relation(item.key.schema, table)
+        choices = index_choices(owner, self.names) if isinstance(owner, (Table, View)) else []
         return [sql for index, sql in choices if index == item.key.name and not getattr(item, "constraint", "")]
 
     def _owner(self, item: CatalogObject) -> list[str]:
@@ -250,6 +253,10 @@ class _Planning:
         if isinstance(item, SequenceObject) and item.owned_by:
             return []
         return [f"ALTER {keyword(item)} {sql_name(self.names.key(item.key))} OWNER TO {quote_ident(item.owner)}"]
+
+    def _follows_its_table(self, item: CatalogObject) -> bool:
+        """Whether it is an identity column's sequence, which is made with its table and has that one's owner by now."""
+        return isinstance(item, SequenceObject) and item.identity and item.owner in self.target.memberships
 
     def _refreshes(self) -> list[Statement]:
         """Return what fills the materialized views, those as well that had to be made before the rows."""

@@ -166,4 +166,35 @@ BEGIN ATOMIC') RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM pub
         GRANT EXECUTE ON FUNCTION public.leak(public.barrier) TO anon WITH GRANT OPTION;
         """,
     ),
+    Case(
+        "another owner and explicit grants on every kind of object, to whoever makes them too",
+        """
+        CREATE SCHEMA app; GRANT CREATE ON SCHEMA public TO service_role;
+        CREATE TYPE app.kind AS ENUM ('a'); CREATE DOMAIN app.name AS text; CREATE TYPE app.pair AS (k app.kind, n app.name);
+        CREATE SEQUENCE app.numbers;
+        CREATE TABLE public.notes (id bigint DEFAULT nextval('app.numbers') PRIMARY KEY, p app.pair);
+        CREATE VIEW public.seen AS SELECT id, p FROM public.notes;
+        CREATE FUNCTION public.count_notes() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.notes';
+        ALTER SCHEMA app OWNER TO service_role; ALTER TYPE app.kind OWNER TO service_role;
+        ALTER DOMAIN app.name OWNER TO service_role; ALTER SEQUENCE app.numbers OWNER TO service_role;
+        ALTER TABLE public.notes OWNER TO service_role; ALTER VIEW public.seen OWNER TO service_role;
+        ALTER FUNCTION public.count_notes() OWNER TO service_role;
+        GRANT USAGE ON SCHEMA app TO anon, postgres; GRANT USAGE ON TYPE app.kind, app.name TO postgres WITH GRANT OPTION;
+        GRANT SELECT ON SEQUENCE app.numbers TO postgres; GRANT SELECT, INSERT ON public.notes TO postgres;
+        GRANT UPDATE (p) ON public.notes TO anon, postgres WITH GRANT OPTION; REVOKE DELETE ON public.notes FROM service_role;
+        GRANT SELECT (id) ON public.seen TO postgres; REVOKE ALL ON FUNCTION public.count_notes() FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION public.count_notes() TO postgres;
+        """,
+        target="GRANT CREATE ON SCHEMA public TO service_role; GRANT service_role TO postgres",
+        newest=True,
+    ),
+    Case(
+        "a materialized view that is clustered",
+        """
+        CREATE TABLE public.notes (id int PRIMARY KEY, a text);
+        CREATE MATERIALIZED VIEW public.kept AS SELECT id, a FROM public.notes;
+        CREATE INDEX "Kept [x]" ON public.kept (a); CREATE INDEX kept_id ON public.kept (id);
+        ALTER MATERIALIZED VIEW public.kept CLUSTER ON "Kept [x]";
+        """,
+    ),
 ]
