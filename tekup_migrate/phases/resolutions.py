@@ -140,9 +140,13 @@ def _made_key(move: Move) -> ObjectKey:
 
 
 class PlacedMove(Move, frozen=True):
-    """A move of the plan as the operator settled it: ``target`` and ``schema`` are where the table gets to."""
+    """A move of the plan as the operator settled it: ``target`` and ``schema`` are where the table gets to.
+
+    ``planned`` is what the plan calls the table in the target, and means where it speaks of it elsewhere.
+    """
 
     schema: str = "public"
+    planned: str = ""
 
     @property
     def place(self) -> Relation:
@@ -171,7 +175,7 @@ def all_moves(context: Context) -> tuple[PlacedMove, ...]:
 def _placed(move: Move, chosen: dict[str, Place]) -> PlacedMove:
     place = next((chosen[source] for source in move.sources if source in chosen), Place("", move.target))
     parts = msgspec.structs.asdict(move) | {"target": place.name}
-    return PlacedMove(**parts, schema=place.schema or "public")
+    return PlacedMove(**parts, schema=place.schema or "public", planned=move.target)
 
 
 def _resolution(choice: Choice, key: ObjectKey, word: str) -> Resolution:

@@ -38,7 +38,10 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
         planned = planned_moves(context, app)
         found = settled(await look_up(context, source, planned))
         every = [*((pair, False) for pair in found.moved), *((pair, True) for pair in found.made)]
-        moves = [TableMove(each.source, each.target, move.policies, move.floor, made) for (move, each), made in every]
+        moves = [
+            TableMove(each.source, each.target, move.policies, move.floor, made, move.planned)
+            for (move, each), made in every
+        ]
         return await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.resolutions import PlacedMove, is_to_be_made
-from tekup_migrate.plan import Move, Plan
+from tekup_migrate.plan import Plan
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[
     taken = {name for move in context.plan.moves for name in move.sources}
     return LookedUp(
         moved=tuple((move, _table_move(move, name)) for move, name in found if name),
-        made=tuple((m, _table_move(m, _free_name(context.plan, m))) for m in lacking if is_to_be_made(context, m)),
+        made=tuple((m, _table_move(m, _free_name(m))) for m in lacking if is_to_be_made(context, m)),
         absent=tuple(move for move in lacking if not is_to_be_made(context, move)),
         others=tuple(sorted(present - taken)),
     )
@@ -121,10 +121,9 @@ def _refuse_wrong_source(plan: Plan, app: str, present: set[str]) -> None:
         )
 
 
-def _free_name(plan: Plan, move: Move) -> str:
+def _free_name(move: PlacedMove) -> str:
     """Return a name that the source does not have: the plan's own for the target where that was looked for."""
-    planned = next((each.target for each in plan.moves if each.sources == move.sources), move.target)
-    return planned if planned in move.sources else move.sources[0]
+    return move.planned if move.planned in move.sources else move.sources[0]
 
 
 def _table_move(move: PlacedMove, name: str) -> TableMove:

@@ -172,24 +172,41 @@ async def test_a_table_that_comes_to_the_source_afterwards_is_not_taken_for_abse
     assert any(fact.startswith("app_marks: it came to the source since") for fact in evidence.facts)
 
 
-async def test_a_made_table_whose_name_is_taken_gets_another(moving: Moving) -> None:
+async def test_a_made_table_whose_name_is_taken_gets_another_and_refers_to_its_parent_wherever_that_went(
+    moving: Moving,
+) -> None:
     await run(moving.source, SOURCE)
-    await run(moving.target, "CREATE TABLE public.app_marks (id int)")
-    Picking(moving, "Make it empty", "Create it as app_marks_2")
-    assert (await moving.go("compare", "create", "copy", "attach", "rows")).verdict is Verdict.PASSED
-    assert await value(moving.target, "SELECT count(*) FROM public.app_marks_2") == 0
-    assert await value(moving.target, "SELECT count(*) FROM pg_policies WHERE tablename = 'app_marks_2'") == 2
+    await run(moving.target, "CREATE TABLE public.app_marks (id int); CREATE TABLE public.app_notes (id int UNIQUE)")
+    before = await dump(moving.target)
+    moving.operator.texts = ['"Ny Skøle".Mærker']
+    Picking(moving, "Make it empty", "Create it as app_notes_2", "a schema and a name")
+    for name in ("compare", "create", "copy", "attach", "rows"):
+        seen = await moving.go(name)
+        assert seen.verdict is Verdict.PASSED, seen
+    marks = '\'"Ny Skøle"."Mærker"\'::regclass'
+    referring = f"SELECT confrelid::regclass::text FROM pg_constraint WHERE contype = 'f' AND conrelid = {marks}"
+    assert await value(moving.target, referring) == "app_notes_2", "a stranger's table has the parent's name"
+    assert await value(moving.target, f"SELECT count(*) FROM pg_policy WHERE polrelid = {marks}") == 2
+    await run(moving.target, 'SET ROLE service_role; INSERT INTO "Ny Skøle"."Mærker" (note_id) VALUES (1)')
+    assert await value(moving.target, 'SELECT number FROM "Ny Skøle"."Mærker"') == 1
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before
 
 
-async def test_a_floor_that_is_there_but_of_another_type_is_a_conflict(moving: Moving) -> None:
+async def test_a_floor_that_is_there_but_of_another_type_or_key_is_a_conflict(moving: Moving) -> None:
     await run(moving.source, SOURCE)
     Picking(moving, "Make it empty")
     await moving.go("compare", "create")
     context = replace(moving.context, memory=moving.context.memory)
-    await run(moving.target, "ALTER TABLE public.app_marks ALTER body TYPE text")
+    await run(
+        moving.target,
+        "ALTER TABLE public.app_marks ALTER body TYPE text",
+        "ALTER TABLE public.app_marks DROP CONSTRAINT app_marks_pkey, ADD PRIMARY KEY (id, number)",
+    )
     evidence = await moving.step("create").verify(context)
     assert evidence.verdict is Verdict.DIFFERS
     assert any("the target has another table public.app_marks already" in fact for fact in evidence.facts)
+    assert any("another constraint app_marks_pkey" in fact for fact in evidence.facts)
 
 
 async def test_the_built_in_floor_makes_each_of_its_tables_from_nothing(

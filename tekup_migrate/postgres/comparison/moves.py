@@ -18,6 +18,7 @@ class TableMove:
     """One table to move, and what it must have at the end whatever the source has.
 
     ``made``: the source does not have it, and it is made empty from the floor; ``source`` is then a name that is free.
+    ``planned``: what the plan calls it in the target, where the operator gave it another name; its floor means that.
     """
 
     source: Relation
@@ -25,6 +26,12 @@ class TableMove:
     policies: tuple[Policy, ...] = ()
     floor: Floor = _NO_FLOOR
     made: bool = False
+    planned: str = ""
+
+    @property
+    def plan_name(self) -> str:
+        """What the plan's floor calls the table in the target, whatever it is called there."""
+        return self.planned or self.target.name
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges
 from tekup_migrate.postgres.catalog.objects import CatalogObject, Column, Grant, Kind, Table, View
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import keyword
-from tekup_migrate.postgres.quoting import quote_ident
+from tekup_migrate.postgres.quoting import quote_ident, quote_literal
 
 _LETTERS = {
     Kind.TABLE: "r",
@@ -72,6 +72,7 @@ def grant_statements(
     found += [_grant(grant, subject) for grant in others if grant.grantee not in public]
     columns = item.columns if isinstance(item, (Table, View)) else ()
     found += _column_grants(columns, sql_name(key), roles, old=item.owner, new=owner)
+    found += _serial_grants(columns, sql_name(key), others) if isinstance(item, Table) else []
     passed_on = any(grant.grantable for grant in (*others, *(g for column in columns for g in column.grants)))
     # Who may act as several roles grants as the first of them that may, and not as the owner: the owner says it itself.
     return [f"SET LOCAL ROLE {quote_ident(owner)}", *found, "RESET ROLE"] if owner != user and passed_on else found
@@ -113,6 +114,18 @@ def _column_grants(columns: Iterable[Column], relation: str, roles: frozenset[st
                 rights = ", ".join(f"{right} ({name})" for right in grant.privileges)
                 grantee = new if grant.grantee == old else grant.grantee
                 found.append(f"GRANT {rights} ON TABLE {relation} TO {_role(grantee)}{_option(grant)}")
+    return found
+
+
+def _serial_grants(columns: Iterable[Column], relation: str, others: Iterable[Grant]) -> list[str]:
+    """Return what lets whoever may insert draw numbers for a ``serial`` column, whose sequence the server names."""
+    grantees = ", ".join(_role(grant.grantee) for grant in others if "INSERT" in grant.privileges)
+    serial = [column.name for column in columns if column.type.lower().endswith("serial")] if grantees else []
+    found = []
+    for name in serial:
+        sequence = f"pg_catalog.pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(name)})"
+        grant = quote_literal(f"GRANT USAGE ON SEQUENCE %s TO {grantees.replace('%', '%%')}")
+        found.append(f"DO $do$ BEGIN EXECUTE pg_catalog.format({grant}, {sequence}); END $do$")
     return found
 
 

@@ -27,7 +27,7 @@ from tekup_migrate.postgres.catalog.objects import (
 )
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.moves import TableMove
-from tekup_migrate.postgres.ddl.naming import Naming
+from tekup_migrate.postgres.ddl.naming import Naming, renamed_part
 from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident, quote_idents
 from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
@@ -215,17 +215,18 @@ class _Raising:
     def _primary_key(self, table: Table, move: TableMove) -> None:
         """Add the primary key of a table that is made; the source's own tables keep the key that they have."""
         columns = ", ".join(move.floor.primary_key)
-        made = any(constraint.type == "p" for constraint in _constraints(self.target, move.target))
+        definition = f"PRIMARY KEY ({quote_idents(move.floor.primary_key)})"
+        there = (canonical(constraint.definition) for constraint in _constraints(self.target, move.target))
+        made = canonical(definition) in there
         self.items.append(FloorItem(what=f"primary key of {move.target.name} on {columns}", by_source=False, made=made))
         if not made:
-            definition = f"PRIMARY KEY ({quote_idents(move.floor.primary_key)})"
             name = cut_name(table.key.name, "_pkey")
             self._constrain(ObjectKey(Kind.CONSTRAINT, table.key.schema, name, table.key.name), definition, "p")
 
     def _foreign_key(self, table: Table, wanted: FloorForeignKey, move: TableMove) -> None:
         columns = ", ".join(wanted.columns)
-        parent = next((each for each in self.moves if each.target.name == wanted.references), None)
-        there = parent.target if parent else Relation(move.target.schema, wanted.references)
+        parent = next((each for each in self.moves if each.plan_name == wanted.references), None)
+        there = parent.target if parent else Relation("public", wanted.references)
         here = parent.source if parent else there
         by_source = _has_foreign_key(self.source, move.source, wanted, here)
         made = _has_foreign_key(self.target, move.target, wanted, there)
@@ -248,7 +249,10 @@ class _Raising:
         what = f"{'unique ' * wanted.unique}index of {move.target.name} on {columns}"
         here = any(_satisfies(index, wanted) for index in _indexes(self.source, move.source))
         name = wanted.name or _index_name(table.key.name, wanted)
-        made = any(_satisfies(index, wanted) or index.key.name == name for index in _indexes(self.target, move.target))
+        # The plan speaks of the target: there the table's name in it follows the table's again.
+        key = ObjectKey(Kind.INDEX, table.key.schema, name.replace(move.plan_name, move.source.name, 1))
+        names = (name, renamed_part(key.name, move.source.name, move.target.name))
+        made = any(_satisfies(index, wanted) or index.key.name in names for index in _indexes(self.target, move.target))
         if wanted.method in VECTOR_METHODS:
             remark = "which kind, or none, is chosen by what the rows need"
             self.items.append(FloorItem(what=what, by_source=here, made=True, late=True, remark=remark, chosen=True))
@@ -257,8 +261,6 @@ class _Raising:
         as_key = move.made and wanted.unique and wanted.columns == move.floor.primary_key
         if here or made or as_key:
             return
-        # The plan speaks of the target: there the table's name in it follows the table's again.
-        key = ObjectKey(Kind.INDEX, table.key.schema, name.replace(move.target.name, move.source.name, 1))
         parameters = ", ".join(f"{option}={number}" for option, number in wanted.parameters.items())
         parts = ", ".join(quote_ident(part) if _PLAIN.match(part) else part for part in wanted.columns)
         self.objects[key] = Index(
