@@ -38,6 +38,7 @@ _CATALOG_OF = {
     Kind.CONSTRAINT: "pg_constraint",
     Kind.FOREIGN_KEY: "pg_constraint",
     Kind.TRIGGER: "pg_trigger",
+    Kind.EVENT_TRIGGER: "pg_event_trigger",
     Kind.RULE: "pg_rewrite",
     Kind.POLICY: "pg_policy",
     Kind.STATISTICS: "pg_statistic_ext",

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     AGGREGATE = "aggregate"
     OPERATOR = "operator"
     CAST = "cast"
+    EVENT_TRIGGER = "event trigger"
     DEFAULT_PRIVILEGES = "default privileges"
     OTHER = "other object"
 
@@ -322,6 +323,25 @@ class Trigger(CatalogObject):
 
     definition: str
     enabled: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventTrigger(CatalogObject):
+    """An event trigger, which acts on the whole database.
+
+    Attributes:
+        event: when it runs, as ``ddl_command_end``.
+        tags: the commands that it runs for, or none for every command.
+        function: what it runs, with schema and brackets as the server prints it.
+        enabled: the catalog's letter: O, D, R or A.
+        own: whether it is the project's and not the platform's.
+    """
+
+    event: str
+    tags: tuple[str, ...]
+    function: str
+    enabled: str
+    own: bool
 
 
 @dataclass(frozen=True, kw_only=True)

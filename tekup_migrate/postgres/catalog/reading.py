@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from tekup_migrate.postgres.catalog import attachments, definitions, plain, relations
+from tekup_migrate.postgres.catalog import attachments, definitions, event_triggers, plain, relations
 from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges, read_default_privileges
 from tekup_migrate.postgres.catalog.dependencies import read_dependencies, read_extension_members
 from tekup_migrate.postgres.catalog.objects import (
@@ -152,6 +152,7 @@ _READERS = (
     attachments.read_policies,
     attachments.read_statistics,
     attachments.read_publications,
+    event_triggers.read_event_triggers,
 )
 
 

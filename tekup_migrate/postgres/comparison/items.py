@@ -100,7 +100,7 @@ class Item(Struct, frozen=True, kw_only=True):
     @property
     def can_move(self) -> bool:
         """Whether it is a thing that can be made in the target at all."""
-        return self.key.kind is not Kind.DEFAULT_PRIVILEGES
+        return self.key.kind not in (Kind.DEFAULT_PRIVILEGES, Kind.EVENT_TRIGGER)
 
     @property
     def can_be_renamed(self) -> bool:

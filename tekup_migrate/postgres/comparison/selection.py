@@ -15,6 +15,7 @@ from tekup_migrate.postgres.catalog.objects import (
     TYPES,
     WITH_ARGUMENTS,
     CatalogObject,
+    EventTrigger,
     Function,
     Kind,
     ObjectKey,
@@ -32,6 +33,9 @@ from tekup_migrate.postgres.comparison.moves import Bring, LeaveBehind, Resoluti
 IN_BODIES = WITH_ARGUMENTS | {Kind.CONFIGURATION}
 """What a body needs to run, besides the tables in it."""
 
+_WHOLE_DATABASE = (
+    "it acts on the whole database and not on a table, and creating one takes a superuser or the platform's permission"
+)
 
 _READ = frozenset({Kind.TABLE, Kind.PARTITIONED_TABLE, Kind.FOREIGN_TABLE, Kind.VIEW, Kind.MATERIALIZED_VIEW})
 
@@ -91,7 +95,21 @@ class _Selecting:
             lost = self._lost_table(key, inside=False) if key.kind is Kind.FUNCTION and key in self.found else ""
             if lost:
                 self.found.lacks[key] = lost
+        for trigger in self.source.of(EventTrigger):
+            if trigger.own:
+                self.found.ties[trigger.key] = Tie.DEPENDS
+                self.found.stays[trigger.key] = self._about_event_trigger(trigger)
         return self.found
+
+    def _about_event_trigger(self, trigger: EventTrigger) -> str:
+        """Say why it stays, and what of the moved things its function uses."""
+        found = [_WHOLE_DATABASE]
+        for key in sorted(self.source.needs.get(trigger.key, frozenset())):
+            function = self.source.get(key, Function)
+            used = mentioned(function, self.source) | spoken(function, self.source) if function else frozenset()
+            moved = [str(each) for each in sorted(used) if each in self.found]
+            found += [f"its {key} uses {', '.join(moved)}"] if moved else []
+        return "; ".join(found)
 
     def _take(self, key: ObjectKey, tie: Tie) -> None:
         if key in self.found.ties:

@@ -11,6 +11,7 @@ from tekup_migrate.postgres.catalog.objects import (
     Constraint,
     Domain,
     EnumType,
+    EventTrigger,
     Extension,
     Function,
     Index,
@@ -42,6 +43,9 @@ from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 Identities = Mapping[tuple[str, str, str], Sequence]
 """Identity columns' sequences by schema, table and column."""
 
+_STATES = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}
+"""How a trigger or rule that does not fire as usual is set to what it does, by the catalog's letter."""
+
 
 def definition(item: CatalogObject, naming: Naming, identities: Identities) -> str:
     """Return the object's definition under its new name in a form that is equal when the objects are."""
@@ -67,6 +71,8 @@ def statements(item: CatalogObject, naming: Naming, identities: Identities) -> l
             return [_of_schema(item, naming)]
         case PlainObject():
             return _plain(item, naming)
+        case EventTrigger():
+            return _event_trigger(item, naming)
         case _:
             return _attached(item, naming)
 
@@ -254,10 +260,18 @@ def _index(item: Index, naming: Naming, key: ObjectKey) -> list[str]:
     return found
 
 
+def _event_trigger(item: EventTrigger, naming: Naming) -> list[str]:
+    name = quote_ident(item.key.name)
+    tags = f" WHEN TAG IN ({', '.join(quote_literal(tag).strip() for tag in item.tags)})" if item.tags else ""
+    function = naming.printed(item.function)
+    found = [f"CREATE EVENT TRIGGER {name} ON {item.event}{tags} EXECUTE FUNCTION {function}"]
+    return [*found, f"ALTER EVENT TRIGGER {name} {_STATES[item.enabled]}"] if item.enabled in _STATES else found
+
+
 def _trigger(item: Trigger | Rule, naming: Naming, key: ObjectKey) -> list[str]:
     word = "TRIGGER" if isinstance(item, Trigger) else "RULE"
     found = [_named(naming.printed(item.definition), word, key.name)]
-    state = {"D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}.get(item.enabled)
+    state = _STATES.get(item.enabled)
     if state:
         table = f"{quote_ident(key.schema)}.{quote_ident(key.parent)}"
         found.append(f"ALTER TABLE {table} {state} {word} {quote_ident(key.name)}")

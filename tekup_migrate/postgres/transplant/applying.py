@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,15 @@ from msgspec import Struct
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Ran
-from tekup_migrate.postgres.catalog.objects import CatalogObject, Index, Kind, ObjectKey
+from tekup_migrate.postgres.catalog.event_triggers import read_event_triggers
+from tekup_migrate.postgres.catalog.objects import CatalogObject, EventTrigger, Index, Kind, ObjectKey
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.items import identities, refuse_conflicts
 from tekup_migrate.postgres.ddl.naming import Naming
 from tekup_migrate.postgres.ddl.rendering import comments, statements
 from tekup_migrate.postgres.sql_text.tokens import canonical
+from tekup_migrate.postgres.transplant.event_triggers import refusing
+from tekup_migrate.postgres.transplant.interference import refuse_changed
 from tekup_migrate.postgres.transplant.planning import Statement, TransplantPlan
 
 if TYPE_CHECKING:
@@ -53,10 +56,11 @@ async def apply_before(
     """Make what must exist before the rows, in one transaction.
 
     Raises:
-        MigrationError: a name is taken, or Postgres refused a statement; nothing was created.
+        MigrationError: a name is taken, or Postgres refused a statement, or an event trigger of the target refused one
+            or changed what was made; nothing was created.
     """
     refuse_conflicts(plan.comparison)
-    return await _apply(connection, plan.before, record=record, listen=listen)
+    return await _apply(connection, plan, plan.before, record=record, listen=listen)
 
 
 async def apply_after(
@@ -65,39 +69,51 @@ async def apply_after(
     """Make what follows the rows (indexes, foreign keys, triggers, functions, views), in one transaction.
 
     Raises:
-        MigrationError: a name is taken, or Postgres refused a statement; nothing was created.
+        MigrationError: a name is taken, or Postgres refused a statement, or an event trigger of the target refused one
+            or changed what was made; nothing was created.
     """
     refuse_conflicts(plan.comparison)
-    return await _apply(connection, plan.after, record=record, listen=listen)
+    return await _apply(connection, plan, plan.after, record=record, listen=listen)
 
 
 async def _apply(
-    connection: asyncpg.Connection, group: tuple[Statement, ...], *, record: Record, listen: Listener
+    connection: asyncpg.Connection,
+    plan: TransplantPlan,
+    group: tuple[Statement, ...],
+    *,
+    record: Record,
+    listen: Listener,
 ) -> tuple[Created, ...]:
     if not group:
         return ()
     async with connection.transaction():
         for setting in _SETTINGS:
             await connection.execute(setting)
+        triggers = await read_event_triggers(connection)
         for statement in group:
-            await _execute(connection, statement)
+            await _execute(connection, statement, triggers)
             listen(Ran(kind="sql", text=statement.sql))
-        made = created(await read_catalog(connection), dict.fromkeys(s.creates for s in group if s.new))
+        keys = dict.fromkeys(s.creates for s in group if s.new)
+        catalog = await read_catalog(connection)
+        refuse_changed(plan, catalog, keys, triggers)
+        made = created(catalog, keys)
         record(made)
     return made
 
 
-async def _execute(connection: asyncpg.Connection, statement: Statement) -> None:
+async def _execute(connection: asyncpg.Connection, statement: Statement, triggers: Sequence[EventTrigger]) -> None:
     import asyncpg
 
     try:
         await connection.execute(statement.sql)
     except asyncpg.PostgresError as error:
+        refused = refusing(error, triggers)
+        mend = "Look at the statement below; leave the object behind, or mend its definition on the source."
         raise MigrationError(
             f"The target refused to create {statement.creates}",
-            happened=f"Postgres said: {error}.",
+            happened=refused.happened,
             unchanged="Everything that this step had created is gone again: it was one transaction.",
-            remedy="Look at the statement below; leave the object behind, or mend its definition on the source.",
+            remedy=refused.remedy or mend,
             details=statement.sql,
         ) from error
 

@@ -32,6 +32,7 @@ from tekup_migrate.postgres.ddl.tables import index_choices, own_sequence
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.transplant.absent import remarks_on, told, with_absent
 from tekup_migrate.postgres.transplant.circles import broken
+from tekup_migrate.postgres.transplant.event_triggers import remarks_on_event_triggers
 from tekup_migrate.postgres.transplant.floor import FloorItem, looked_up, policy_items, raised_to
 from tekup_migrate.postgres.transplant.floor_policies import FloorPolicy, floor_policies, raised
 from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, ordered
@@ -53,6 +54,15 @@ class Statement(Struct, frozen=True):
     new: bool = True
 
 
+class Asked(Struct, frozen=True):
+    """What a plan was made from, besides the target's catalog: the source's as it was read, and what was decided."""
+
+    source: Catalog
+    moves: tuple[TableMove, ...]
+    resolutions: Resolutions
+    strings: Strings | None
+
+
 class TransplantPlan(Struct, frozen=True, kw_only=True):
     """What will be done to the target's catalog, and what was found out on the way.
 
@@ -62,6 +72,8 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
         after: statements to run once the rows are there, in order.
         vector_indexes: the source's vector indexes, which are weighed and built on their own.
         remarks: what the operator should know.
+        asked: what it was made from.
+        source: the source's catalog with what the plan's floor adds to it.
         floor: what the plan asks for whatever the source has, each thing with whether it is there.
     """
 
@@ -70,6 +82,8 @@ class TransplantPlan(Struct, frozen=True, kw_only=True):
     after: tuple[Statement, ...]
     vector_indexes: tuple[Index, ...]
     remarks: tuple[str, ...]
+    asked: Asked
+    source: Catalog
     floor: tuple[FloorItem, ...] = ()
 
     @property
@@ -120,26 +134,34 @@ def plan_from_catalogs(
     strings: Strings | None = None,
 ) -> TransplantPlan:
     """Make the plan from two catalogs that were read before."""
+    asked = Asked(source, tuple(moves), resolutions, strings)
     policies = policy_items(source, target, moves)
     source = with_absent(source, moves)
     source, remarks = raised(source, target, moves)
     source, items = raised_to(source, target, moves)
     comparison = compare(source, target, moves, resolutions, strings)
     comparison = structs.replace(comparison, items=told(comparison.items, moves))
-    plan = _Planning(source, target, tuple(moves), comparison).plan()
+    plan = _Planning(source, target, asked, comparison).plan()
     added = tuple(f"The plan asks for {item.what}; the source has none, so it is added" for item in items if item.added)
+    watched = remarks_on_event_triggers(target) if plan.before or plan.after else ()
     return structs.replace(
         plan,
-        remarks=(*remarks_on(moves), *remarks, *added, *plan.remarks),
+        remarks=(*remarks_on(moves), *remarks, *added, *plan.remarks, *watched),
         floor=(*looked_up(items, target, comparison.naming), *policies),
     )
 
 
+def planned_again(plan: TransplantPlan, target: Catalog) -> TransplantPlan:
+    """Make the same plan once more, for a target that has become another: what is left of it, and what conflicts."""
+    asked = plan.asked
+    return plan_from_catalogs(asked.source, target, asked.moves, asked.resolutions, asked.strings)
+
+
 class _Planning:
-    def __init__(self, source: Catalog, target: Catalog, moves: tuple[TableMove, ...], comparison: Comparison) -> None:
+    def __init__(self, source: Catalog, target: Catalog, asked: Asked, comparison: Comparison) -> None:
         self.source = source
         self.target = target
-        self.moves = moves
+        self.asked = asked
         self.comparison = comparison
         self.names: Naming = comparison.naming
         moving = (item.key for item in comparison.with_disposition(Disposition.MOVES))
@@ -155,7 +177,7 @@ class _Planning:
         vectors = [index for index in indexes if index is not None and index.finds_vectors]
         early = self._early()
         late = frozenset(self.needs) - early - {index.key for index in vectors}
-        floor, remarks = floor_policies(self.target, self.moves, self.comparison, self.source)
+        floor, remarks = floor_policies(self.target, self.asked.moves, self.comparison, self.source)
         before = self._new_schemas()
         before += [s for key in ordered(early, self.needs) for s in self._make(key)]
         before += [statement for policy in floor for statement in _floor(policy)]
@@ -167,6 +189,8 @@ class _Planning:
             after=tuple(after),
             vector_indexes=tuple(vectors),
             remarks=(*remarks, *self.comparison.lacks),
+            asked=self.asked,
+            source=self.source,
         )
 
     def _early(self) -> frozenset[ObjectKey]:

@@ -5,16 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.errors import WorldChangedError
-from tekup_migrate.postgres.catalog.objects import (
-    RELATIONS,
-    CatalogObject,
-    Function,
-    Index,
-    Kind,
-    ObjectKey,
-    PublicationTable,
-)
+from tekup_migrate.errors import MigrationError, WorldChangedError
+from tekup_migrate.postgres.catalog.event_triggers import read_event_triggers
+from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Kind
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.items import identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
@@ -22,7 +15,9 @@ from tekup_migrate.postgres.ddl.naming import sql_name
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.transplant.applying import Created, digest_of
 from tekup_migrate.postgres.transplant.circles import broken
+from tekup_migrate.postgres.transplant.event_triggers import refusing
 from tekup_migrate.postgres.transplant.ordering import creation_needs
+from tekup_migrate.postgres.transplant.strangers import strangers
 
 if TYPE_CHECKING:
     import asyncpg
@@ -48,17 +43,29 @@ async def undo(connection: asyncpg.Connection, created: Sequence[Created]) -> tu
 
     Raises:
         WorldChangedError: something was changed since, or something else has come to depend on it; nothing was dropped.
+        MigrationError: Postgres, or an event trigger of the target, refused a statement; nothing was dropped.
     """
     import asyncpg
 
     async with connection.transaction():
+        await connection.execute("SET LOCAL search_path = ''")
         await connection.execute("SET LOCAL check_function_bodies = off")
         drops = await undo_plan(connection, created)
+        triggers = await read_event_triggers(connection)
         for sql in drops:
             try:
                 await connection.execute(sql)
             except asyncpg.DependentObjectsStillExistError as error:
                 raise _refusal([f"{error.detail or error}"]) from error
+            except asyncpg.PostgresError as error:
+                refused = refusing(error, triggers)
+                raise MigrationError(
+                    "The target refused to drop what was created",
+                    happened=refused.happened,
+                    unchanged="Nothing was dropped: it was one transaction.",
+                    remedy=refused.remedy or "Look at the statement below, mend what the server names, and undo again.",
+                    details=sql,
+                ) from error
     return drops
 
 
@@ -113,28 +120,14 @@ def refuse_undo(catalog: Catalog, created: Sequence[Created]) -> None:
     reasons = [f"{key} was changed after it was created" for key in changed]
     for key in ours:
         if key.kind in RELATIONS:
-            reasons += _strangers(catalog, key, ours)
+            others = strangers(catalog, key, ours)
+            reasons += [f"{other} hangs on {key} and was not created by this run" for other in others]
     for function in catalog.of(Function):
         if function.mine and function.key not in ours and function.body:
             used = sorted(mentioned(function, catalog) & ours)
             reasons += [f"{function.key} uses {key}" for key in used]
     if reasons:
         raise _refusal(reasons)
-
-
-def _strangers(catalog: Catalog, key: ObjectKey, ours: set[ObjectKey]) -> list[str]:
-    """Return what would silently go with a table."""
-    found = []
-    for part in catalog.attached(key.schema, key.name):
-        index_of_ours = isinstance(part, Index) and part.constraint
-        if part.key not in ours and not index_of_ours and not _wide(part):
-            found.append(f"{part.key} hangs on {key} and was not created by this run")
-    return found
-
-
-def _wide(part: CatalogObject) -> bool:
-    """Whether it is the membership in a publication that has any table, of a schema or of all: it means no table."""
-    return isinstance(part, PublicationTable) and not part.oid
 
 
 def _drop(entry: Created) -> str:
