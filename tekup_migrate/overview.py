@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from tekup_migrate.errors import JournalError
+from tekup_migrate.events import StepState
 from tekup_migrate.journal import JOURNAL, Journal, RunRecord
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Move, Phase, Plan
@@ -206,6 +207,7 @@ def status_lines(status: RunStatus) -> Iterator[str]:
         spent = f"  {phase.seconds / 60:.0f} min" if phase.seconds >= 1 else ""
         yield f"\n{number} {phase.title}{spent}"
         for step in phase.steps:
-            word = step.verdict or step.state.value
+            # The verdict on what was taken back is about the taking back: “passed” would read as if the step stood.
+            word = step.state.value if step.state is StepState.REVERTED else step.verdict or step.state.value
             summary = f" · {step.summary}" if step.summary else ""
             yield f"  {word:<11} {step.title}{summary}"

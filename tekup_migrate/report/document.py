@@ -19,7 +19,10 @@ PEAK_MEMORY = "peak_memory_bytes"
 
 
 class ReportedStep(Struct, frozen=True, kw_only=True):
-    """One step of the report; ``seconds`` is how long its last attempt took."""
+    """One step of the report; ``seconds`` is how long its last attempt took.
+
+    ``verdict`` is that of the evidence, or ``reverted`` where the step was taken back: then the evidence is about that.
+    """
 
     id: str
     phase: str
@@ -138,7 +141,7 @@ def _reported(step: Step, latest: Mapping[str, Entry]) -> ReportedStep:
         title=step.title,
         danger=step.danger.value,
         undo=step.undo.value,
-        verdict=evidence.verdict.value,
+        verdict=State.REVERTED.value if entry and entry.state is State.REVERTED else evidence.verdict.value,
         evidence=evidence,
         seconds=round(entry.seconds, 3) if entry else 0.0,
         reason=entry.reason if entry else "",

@@ -13,7 +13,7 @@ import pytest
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.journal import JOURNAL, Journal, State
 from tekup_migrate.secret_source import SEAL_VARIABLE
-from tests.commands import environment
+from tests.commands import environment, tekup_migrate
 from tests.worlds import LIBRARY, OwnWorld, own_world
 
 # Without a keyring, what one process sealed can be opened by another one only with this.
@@ -87,6 +87,11 @@ def test_a_second_one_is_refused_and_the_first_killed_in_the_middle_goes_on_wher
     assert first < reverted(world)
     tables = asyncio.run(world._value("main", "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'branch\\_%'"))
     assert tables == 0
+    options = ("--plan", world.plan_file, "--state", world.state)
+    status, report = tekup_migrate(*options, "status"), tekup_migrate(*options, "report")
+    told = [line.split()[0] for line in status.out.splitlines() if "Point the env files" in line]
+    assert told == ["reverted"], "not “passed”: it does not stand"
+    assert "(`desk.env`): reverted, " in report.out
     head = ["git", "symbolic-ref", "--short", "HEAD"]
     repository = world.world.apps["desk"].repository
     assert subprocess.run(head, cwd=repository, capture_output=True, check=True).stdout == b"main\n"
