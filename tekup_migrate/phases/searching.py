@@ -137,7 +137,7 @@ class _Column:
         stages: list[tuple[str, Callable[[], Awaitable[Measured]]]] = [
             ("the index", self._through_index),
             ("the written plan", lambda: self._written_plan(lists)),
-            *((pair[1].key.name, partial(self._through_function, pair)) for pair in self.searches),
+            *((str(pair[1].key), partial(self._through_function, pair)) for pair in self.searches),
         ]
         for number, (what, measure) in enumerate(stages):
             self.context.listen(Progress(label="searches", done=number, total=len(stages), unit="measurements"))
@@ -209,7 +209,9 @@ class _Column:
 
         from tekup_migrate.postgres.vector_index import measure_function, sample_vectors
 
-        name = functions[1].key.name
+        key = functions[1].key
+        alike = sum(theirs.key.name == key.name for _, theirs in self.searches)
+        name = key.name if alike == 1 else f"{key.name}({key.arguments})"
         vectors = await asyncio.gather(*(sample_vectors(*side) for side in self.sides))
         before, after = await asyncio.gather(
             *(
