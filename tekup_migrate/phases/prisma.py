@@ -17,6 +17,7 @@ from tekup_migrate.phases.taken_back import edited_since, reverted
 from tekup_migrate.phases.target_state import TargetState, changes, target_state
 from tekup_migrate.phases.text_diff import text_diff
 from tekup_migrate.plan import App, Phase, Plan, Prisma
+from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.steps import (
     Action,
     Command,
@@ -153,7 +154,7 @@ class Protect(_PrismaStep):
     async def verify(self, context: Context) -> Evidence:
         """Predict a push once more."""
         found = await self.prediction(context)
-        lost = [table.name for table in found.dropped_tables]
+        lost = [Relation(table.schema, table.name).label for table in found.dropped_tables]
         return Evidence(
             verdict=Verdict.DIFFERS if lost else Verdict.PASSED,
             summary=f"a push would drop {', '.join(lost)}" if lost else "a push would drop no other app's table",
@@ -363,7 +364,8 @@ def _refuse_losses(command: str, flags: tuple[str, ...], found: PushPrediction) 
 
     if found.safe and not flags:
         return
-    lost = ", ".join(thing.name for thing in (*found.dropped_tables, *found.dropped_enums))
+    going = (*found.dropped_tables, *found.dropped_enums)
+    lost = ", ".join(Relation(thing.schema, thing.name).label for thing in going)
     raise MigrationError(
         "The Prisma push would lose data",
         happened=f"`{command}` has {' '.join(flags)} baked in." if flags else f"`{command}` would drop {lost}.",

@@ -21,10 +21,12 @@ SCHEMA = """
 datasource db {
   provider = "postgresql"
   url      = env("DATABASE_URL")
+  schemas  = ["public", "vault"]
 }
 model Shelf {
   id Int @id
   @@map("shelves")
+  @@schema("public")
 }
 """
 PACKAGE = '{"name": "app", "scripts": {"db:push": "prisma db push%s"}, "devDependencies": {"prisma": "6.19.0"}}'
@@ -50,12 +52,13 @@ async def test_a_push_that_would_drop_tables_the_schema_does_not_name_is_refused
     await run(
         target_database,
         "CREATE TABLE public.shelves (id int PRIMARY KEY); CREATE TABLE public.vault_documents (id int);"
-        "CREATE TABLE public.billy_rows AS SELECT 1 AS id",
+        "CREATE TABLE public.billy_rows AS SELECT 1 AS id; CREATE SCHEMA vault; CREATE TABLE vault.shelves (id int);"
+        "CREATE SCHEMA other; CREATE TABLE other.out_of_reach (id int)",
     )
     push = Push(moving.plan, moving.plan.phases[0])
     with pytest.raises(MigrationError) as refusal:
         await push.preview(moving.context)
-    assert "would drop billy_rows, vault_documents" in refusal.value.happened
+    assert "would drop billy_rows, vault_documents, vault.shelves." in refusal.value.happened
     await Protect(moving.plan, moving.plan.phases[0]).apply(moving.context)
     assert "drops nothing" in str((await push.preview(moving.context)).actions)
     (root / "package.json").write_text(PACKAGE % " --accept-data-loss", encoding="utf-8")
