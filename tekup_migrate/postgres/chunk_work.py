@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import ChunkState
+from tekup_migrate.postgres.carried_digest import CarriedDigest
 from tekup_migrate.postgres.chunks import Chunk
 from tekup_migrate.postgres.copying import Sent, stream
 from tekup_migrate.postgres.decision import Change, Comparison, Decision
@@ -91,6 +92,7 @@ class ChunkWork:
         self._decision = Decision(pair, policy, newest_by)
         self._source = RowDigests(pair.source, pair.names, pair.key, pair.hashed)
         self._target = RowDigests(pair.target, pair.names, pair.key, pair.hashed)
+        self._carried = CarriedDigest(pair.source, pair.names, pair.written, pair.hashed)
 
     def may_wait_for_others(self, state: str) -> bool:
         """Whether an error of the target may be gone once other chunks of the table are done."""
@@ -125,19 +127,47 @@ class ChunkWork:
         if self.writer is None:
             return await self._look(source, target, chunk, report, samples)
         async with self.writer.transaction(target):
-            comparison = await self._compare(source, target, chunk)
-            change = await self._decide(source, target, comparison)
-            described = await self._describe(source, target, comparison, samples)
-            sent = Sent()
-            if change.writes:
-                report(ChunkState.COPYING, comparison.source.rows, 0)
-                sent = await self._write(source, target, chunk, change)
-                await self._prove(source, target, chunk, comparison, change)
-            tally = self._tally(comparison, change, sent, wrote=change.writes)
+            filled = await self._fill(source, target, chunk, report) if await self._is_bare(target, chunk) else None
+            result = filled or await self._settle(source, target, chunk, report, samples)
             # Here, the target's versions are those that were proved: nobody else's are seen.
-            marks = await self._marks(source, target, chunk, tally)
-        report(_state(tally), comparison.source.rows, sent.bytes)
-        return ChunkResult(tally, described, marks)
+            marks = await self._marks(source, target, chunk, result.tally)
+        report(_state(result.tally), result.tally.source.rows, result.tally.sent.bytes)
+        return replace(result, marks=marks)
+
+    async def _is_bare(self, target: asyncpg.Connection, chunk: Chunk) -> bool:
+        """Whether the target holds nothing of a chunk that can be digested as it is copied."""
+        return self.pair.binary and (self.empty or not await self._target.any(target, chunk.part))
+
+    async def _fill(
+        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, report: Report
+    ) -> ChunkResult | None:
+        """Send all of a chunk that the target holds nothing of, read once; None where the source has no rows in it."""
+        report(ChunkState.COPYING, max(chunk.rows, 0), 0)
+        await target.execute(_ROLE_PATH)
+        await self._carried.begin(source)
+        query = self._carried.query(chunk.part.where_literal(self.pair.source.pick(self.pair.key)))
+        sent = await stream(source, query, target, self.pair.target.relation, self.pair.written, binary=True)
+        if not sent.rows:
+            # What is sent is proved, and that would show rows that came meanwhile; without any, it must be looked.
+            await target.execute(_OUR_PATH)
+            return None
+        comparison, change = Comparison(await self._carried.end(source, sent.rows), Digest()), Change(everything=True)
+        await self._prove(source, target, chunk, comparison, change)
+        return ChunkResult(self._tally(comparison, change, sent, wrote=True))
+
+    async def _settle(
+        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, report: Report, samples: int
+    ) -> ChunkResult:
+        """Compare a chunk on both sides, and send what the target lacks."""
+        comparison = await self._compare(source, target, chunk)
+        change = await self._decide(source, target, comparison)
+        described = await self._describe(source, target, comparison, samples)
+        sent = Sent()
+        if change.writes:
+            report(ChunkState.COPYING, comparison.source.rows, 0)
+            sent = await self._write(source, target, chunk, change)
+            await self._prove(source, target, chunk, comparison, change)
+        return ChunkResult(self._tally(comparison, change, sent, wrote=change.writes), described)
 
     async def _marks(
         self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, tally: Tally
@@ -185,11 +215,6 @@ class ChunkWork:
         return ChunkResult(tally, described)
 
     async def _compare(self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk) -> Comparison:
-        if self.empty:
-            ours = await self._source.buckets(source, chunk.part, 1)
-            # Rows that are sent are proved, and that would show what came since; where none are, it must be looked.
-            if ours:
-                return Comparison(sum(ours.values(), Digest()), Digest())
         wanted = 1 if not self.pair.key else min(MAX_BUCKETS, max(1, chunk.rows // _BUCKET_ROWS))
         ours, theirs = await asyncio.gather(
             self._source.buckets(source, chunk.part, wanted), self._target.buckets(target, chunk.part, wanted)

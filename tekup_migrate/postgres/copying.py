@@ -18,7 +18,7 @@ _BUFFERS = 2
 
 @dataclass(frozen=True)
 class Sent:
-    """What a stream carried."""
+    """What a stream carried, as the side that was read counted it."""
 
     rows: int = 0
     bytes: int = 0
@@ -32,11 +32,12 @@ class SourceReadError(Exception):
 
 
 class _Pipe:
-    """Hands buffers from the reading to the writing half and counts their bytes."""
+    """Hands buffers from the reading to the writing half and counts their bytes; ``rows`` is known at the end."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[bytes | SourceReadError | None] = asyncio.Queue(_BUFFERS)
         self.bytes = 0
+        self.rows = 0
 
     async def put(self, buffer: bytes) -> None:
         """Hand a buffer over; waits while the writing half is behind."""
@@ -82,20 +83,19 @@ async def stream(
     reading = asyncio.create_task(_read(source, query, pipe, form))
     try:
         schema = relation.schema if relation.schema != "pg_temp" else None
-        status = await target.copy_to_table(
-            relation.name, source=pipe, columns=columns, schema_name=schema, format=form
-        )
+        await target.copy_to_table(relation.name, source=pipe, columns=columns, schema_name=schema, format=form)
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
-    return Sent(int(status.split()[-1]), pipe.bytes)
+    return Sent(pipe.rows, pipe.bytes)
 
 
 async def _read(source: asyncpg.Connection, query: str, pipe: _Pipe, form: Literal["binary", "text"]) -> None:
     import asyncpg
 
     try:
-        await source.copy_from_query(query, output=pipe.put, format=form)
+        status = await source.copy_from_query(query, output=pipe.put, format=form)
+        pipe.rows = int(status.split()[-1])
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         failed = SourceReadError(str(error))
         failed.__cause__ = error

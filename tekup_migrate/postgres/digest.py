@@ -121,6 +121,12 @@ class RowDigests:
         """Return the digest of all of the table's rows; that of no rows for an empty table."""
         return sum((await self.buckets(connection, KeyRange(), 1)).values(), Digest())
 
+    async def any(self, connection: asyncpg.Connection, part: KeyRange) -> bool:
+        """Whether a key range has rows."""
+        where, bounds = part.where(self._key)
+        query = f"SELECT EXISTS (SELECT FROM ONLY {self.table.relation.sql} WHERE {where})"
+        return bool(await connection.fetchval(query, *bounds))
+
     async def buckets(self, connection: asyncpg.Connection, part: KeyRange, buckets: int) -> dict[int, Digest]:
         """Return the digest of every bucket of a key range that has rows; with one bucket, of the range."""
         where, bounds = part.where(self._key)

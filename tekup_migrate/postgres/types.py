@@ -119,6 +119,12 @@ class PgType:
         return f"{base.send}({value})"
 
     @property
+    def travels_as_sent(self) -> bool:
+        """Whether ``bytes_of`` gives the very bytes that binary COPY carries for a value."""
+        base = self.base
+        return self.is_sent_alike and not (base.is_array and base.parts[0].is_user_defined)
+
+    @property
     def signature(self) -> tuple[object, ...]:
         """What must be equal on both sides.
 
