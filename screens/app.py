@@ -17,7 +17,7 @@ from textual.worker import Worker
 
 from screens import commands
 from screens.board import Board
-from screens.conductor import Conductor, Stance, Wayout, standing
+from screens.conductor import Conductor, Stance, Wayout
 from screens.defect import as_error
 from screens.desk import Desk
 from screens.dialogs.dialog import Dialog
@@ -32,10 +32,10 @@ from screens.operator import WizardOperator
 from screens.palette import WizardCommands
 from screens.phase import PhaseScreen
 from screens.signals import on_end_signals
+from screens.standing import left_by_a_stop, standing
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
 from screens.widgets.revealed import Revealed
-from screens.wording import one_line
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.plan import Plan
 from tekup_migrate.sitting import Opening
@@ -86,7 +86,7 @@ class WizardApp(App[int]):
         self.farewell = ""
         self._signs = TerminalSigns(self._write_terminal)
         self._run_worker: Worker[None] | None = None
-        self._interrupted = False
+        self._interrupted_at = -_INTERRUPT_SECONDS
         self._asking = 0
         self._painted: object = None
         self._step_seen: object = None
@@ -155,7 +155,7 @@ class WizardApp(App[int]):
 
     def stopped(self, outcome: Outcome) -> None:
         """Say what state everything is in."""
-        self._interrupted = False
+        self._interrupted_at = -_INTERRUPT_SECONDS
         state = "" if isinstance(self.screen, PhaseScreen) else "\n".join(standing(self.desk.board))
         self.announce(state or "Nothing is running now.", title=outcome.ending.value.capitalize())
 
@@ -247,31 +247,19 @@ class WizardApp(App[int]):
     async def action_interrupt(self) -> None:
         """Pause; the second time, stop at once."""
         conductor = self.desk.conductor
-        if self._interrupted or conductor.stance is Stance.PAUSING:
+        now = time.monotonic()
+        if now < self._interrupted_at + _INTERRUPT_SECONDS or conductor.stance is Stance.PAUSING:
             self._stop_at_once()
             return
-        self._interrupted = True
-        self.set_timer(_INTERRUPT_SECONDS, self._forget_interrupt)
-        self.announce(self._what_a_stop_leaves(), title="Ctrl-C again stops at once")
+        self._interrupted_at = now
+        self.announce(left_by_a_stop(self.desk.board), title="Ctrl-C again stops at once")
         conductor.pause()
         await self.navigation.withdraw_dialogs()
 
-    def _forget_interrupt(self) -> None:
-        self._interrupted = False
-
     def _stop_at_once(self) -> None:
-        self.farewell = f"Stopped at once. {self._what_a_stop_leaves()}"
+        self.farewell = f"Stopped at once. {left_by_a_stop(self.desk.board)}"
         if self._run_worker is not None:
             self._run_worker.cancel()
-
-    def _what_a_stop_leaves(self) -> str:
-        status = self.desk.board.status
-        if status is None or self.desk.board.live_seconds == 0:
-            return "Nothing is running, so nothing would be left half done. The journal keeps every finished step."
-        return (
-            f"“{one_line(status.title)}” is left begun and not finished. The journal knows it: started again, "
-            "tekup-migrate looks at the world first and then goes on."
-        )
 
     def _open_marked(self) -> None:
         if isinstance(self.screen, HubScreen) and self.screen.marked_phase:

@@ -19,7 +19,7 @@ from screens.retreat import AGAIN, KEEP, RESTORE, chosen_end, on_trouble
 from screens.wording import clock, counted
 from tekup_migrate.backup.catalogue import finished_backups
 from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
-from tekup_migrate.events import ChunkState, OutputLine, Ran, StepState
+from tekup_migrate.events import OutputLine, Ran, StepState
 from tekup_migrate.phases.covering import backups_root
 from tekup_migrate.plan import Phase, Plan
 from tekup_migrate.report.document import to_json, write_report
@@ -339,22 +339,3 @@ class Conductor:
                 f"Next comes {following.title}."
             )
         return ""
-
-
-def standing(board: Board) -> tuple[str, ...]:
-    """Return what state everything is in, in sentences, for a pause or a stop."""
-    done = sum(status.state in (StepState.DONE, StepState.SKIPPED) for status in board.steps.values())
-    lines = [f"{done} of {len(board.steps)} steps are done, and kept in the journal."]
-    status = board.status
-    if status is not None and status.state is StepState.PAUSED:
-        lines.append(f"“{status.title}” is begun and not finished; resuming looks at the world first, then goes on.")
-        for table in board.tables.values():
-            verified = table.chunks_in(ChunkState.VERIFIED)
-            lines.append(f"{table.table}: {verified} of {len(table.chunks)} chunks are verified on the target.")
-    elif status is not None and status.state is StepState.FAILED:
-        why = f": {status.summary}" if status.summary else ""
-        lines.append(f"“{status.title}” did not pass{why}. It is previewed and tried again on resuming.")
-    elif status is not None and status.state is StepState.WAITING:
-        lines.append(f"“{status.title}” was not applied: nothing of it was changed.")
-    lines.append("Nothing is running now.")
-    return tuple(lines)

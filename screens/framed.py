@@ -83,7 +83,12 @@ class FramedScreen(Screen[None]):
 
     def on_screen_resume(self, event: ScreenResume) -> None:
         """Catch up with what happened while another screen was in front."""
+        self.remove_class("-beneath")
         self.call_after_refresh(self.paint)
+
+    def on_screen_suspend(self) -> None:
+        """Show no keys while something is in front: they do nothing there, or something else."""
+        self.add_class("-beneath")
 
     def on_resize(self, event: Resize) -> None:
         """Fit the new size."""

@@ -9,9 +9,10 @@ from textual.widgets import Static
 
 from screens import marks
 from screens.commands import CRITERIA, EVIDENCE, HELP, HUB, LOG, PAUSE, QUIT, ROLL_BACK, START
-from screens.conductor import Stance, standing
+from screens.conductor import Stance
 from screens.desk import Desk
 from screens.framed import FramedScreen
+from screens.standing import standing
 from screens.widgets.evidence_panel import EvidencePanel
 from screens.widgets.log_panel import LogPanel
 from screens.widgets.progress_lines import ProgressLines

@@ -18,6 +18,7 @@ from screens.dialogs import dialog
 from screens.dialogs.confirm import ConfirmDialog, capital_letter
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
+from screens.widgets.key_bar import KeyHint
 from tekup_migrate.events import StepState
 from tekup_migrate.steps import Command, Danger, Preview, Remark, Sql, Step
 from tests.screens.scenery import CAREFUL, DESTRUCTIVE, Scenery, ScriptedStep, heard, shown, started, until
@@ -58,6 +59,15 @@ async def test_a_careful_step_goes_ahead_on_y(tmp_path: Path) -> None:
     async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
         await wizard.pilot.press("y")
         await until(wizard.pilot, lambda: wizard.step.done)
+
+
+async def test_the_keys_of_the_screen_beneath_are_not_shown_until_it_is_in_front_again(tmp_path: Path) -> None:
+    async with asked(tmp_path, CAREFUL, Danger.CAREFUL) as wizard:
+        beneath = wizard.pilot.app.screen_stack[-2]
+        assert not any(hint.visible for hint in beneath.query(KeyHint))
+        await wizard.pilot.press("escape")
+        await until(wizard.pilot, lambda: wizard.pilot.app.screen is beneath)
+        await until(wizard.pilot, lambda: all(hint.visible for hint in beneath.query(KeyHint)))
 
 
 async def test_a_key_that_comes_again_before_the_dialog_is_gone_answers_once(tmp_path: Path) -> None:
