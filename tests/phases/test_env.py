@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.envfiles.rewrite import read_values
 from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP
+from tekup_migrate.phases.encryption import KeysKept, NoteKeys
 from tekup_migrate.phases.env_undo import documented_mentions
+from tekup_migrate.plan import Encryption
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, FileChange, Remark, Reply
+from tekup_migrate.steps import Answer, Context, FileChange, Remark, Reply, Verdict
 from tekup_migrate.walk import Ending
 from tests.keymaking import made_jwt
 from tests.phases.env_world import EnvWorld, choices, shown
@@ -304,3 +308,19 @@ async def test_a_file_that_was_deleted_since_comes_back_only_where_the_operator_
     world.operator.replies = [Reply(Answer.PROCEED, choices={part.id: part.options[1]})]
     assert (await Rollback.of(runner).run()).ending is Ending.FINISHED
     assert path.read_bytes() == world.env()
+
+
+async def test_another_value_in_the_place_of_an_encryption_key_is_told_and_is_never_what_counts(
+    world: EnvWorld,
+) -> None:
+    app = msgspec.structs.replace(world.plan.apps["app"], encryption=Encryption(keys=("ENCRYPTION_KEY",)))
+    plan = msgspec.structs.replace(world.plan, apps={"app": app})
+    context = replace(world.context(), plan=plan)
+    note, kept = (step(plan, plan.phases[0]) for step in (NoteKeys, KeysKept))
+    world.write(".env", world.env())
+    await note.apply(context)
+    assert (await kept.verify(context)).verdict is Verdict.PASSED
+    world.write(".env", world.env().replace(b"k$x", b"k$y"))
+    await note.apply(context)
+    found = await kept.verify(context)
+    assert (found.verdict, found.facts) == (Verdict.DIFFERS, (".env: ENCRYPTION_KEY changed",))

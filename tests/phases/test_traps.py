@@ -12,6 +12,7 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.prisma import Protect, Push
 from tekup_migrate.phases.rotation import Rotate
 from tekup_migrate.plan import App, Move, Prisma, Writers
+from tekup_migrate.postgres.activity import watch_writes
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
 from tests.keymaking import made_jwt, made_ref, made_secret_key
@@ -85,8 +86,13 @@ async def test_keys_in_documents_and_env_files_under_git_are_listed_to_be_rotate
 
 
 async def test_a_writer_that_goes_on_during_the_copy_is_seen_and_its_rows_come_after(
-    source_database: SupabaseDatabase, target_database: SupabaseDatabase, tmp_path: Path
+    source_database: SupabaseDatabase,
+    target_database: SupabaseDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert watch_writes.__kwdefaults__ is not None
+    monkeypatch.setitem(watch_writes.__kwdefaults__, "seconds", 0.2)
     app = App(title="App", path=str(tmp_path), writers=Writers(application_names=("notes-worker",)))
     moves = (Move(app="app", sources=("notes",), target="notes"),)
     moving = moving_app(source_database, target_database, tmp_path, app, *moves)
@@ -100,6 +106,15 @@ async def test_a_writer_that_goes_on_during_the_copy_is_seen_and_its_rows_come_a
         assert any("notes-worker" in fact for fact in seen.facts)
     finally:
         await worker.close()
+    unnamed = await source_database.connect(application_name="somebody at home")
+    try:
+        async with unnamed.transaction():
+            await unnamed.execute("UPDATE public.notes SET id = id WHERE id = 1")
+            seen = await moving.step("writers").verify(moving.context)
+            assert seen.verdict is Verdict.DIFFERS, "the plan does not know this one"
+            assert seen.summary == "the source is still in use, written to by somebody at home"
+    finally:
+        await unnamed.close()
     assert (await moving.step("rows").verify(moving.context)).verdict is not Verdict.PASSED
     assert (await moving.go("rows")).verdict is Verdict.PASSED
     assert await value(target_database, "SELECT count(*) FROM public.notes") == 40

@@ -110,10 +110,11 @@ async def test_a_value_arrives_as_it_was_and_its_neighbour_is_told_from_it(sides
 
 
 async def test_a_digest_does_not_depend_on_the_settings_of_the_role(sides: Pair) -> None:
-    # A composite goes by its text form, which every one of these settings changes.
-    await sides.on_both("CREATE TYPE moment AS (at timestamptz, how float8, raw bytea, long interval)")
+    # A composite goes by its text form, which every one of these settings changes; with an enum in it also as text.
+    await sides.on_both("CREATE TYPE size AS ENUM ('small')")
+    await sides.on_both("CREATE TYPE moment AS (at timestamptz, how float8, raw bytea, long interval, size size)")
     await _make(sides, "moment")
-    await sides.on_source("INSERT INTO samples VALUES (1, (now(), 0.1::float8 + 0.2, 'x', '1 day 1 hour'))")
+    await sides.on_source("INSERT INTO samples VALUES (1, (now(), 0.1::float8 + 0.2, 'x', '1 day 1 hour', 'small'))")
     ours = f"ALTER ROLE postgres IN DATABASE {sides.source_database.database} SET"
     theirs = f"ALTER ROLE postgres IN DATABASE {sides.target_database.database} SET"
     await sides.on_source(f"{ours} TimeZone = 'Asia/Tokyo'; {ours} bytea_output = 'escape'")
