@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _SCHEMAS = f"""
     SELECT {key("'schema'", "''", "n.nspname")} AS key, n.oid::int8 AS oid, {owner("n.nspowner")},
-           obj_description(n.oid, 'pg_namespace') AS comment, {grants("n.nspacl", "n", "n.nspowner")} AS grants
+           obj_description(n.oid, 'pg_namespace') AS comment, {grants("n.nspacl", "n", "n.nspowner")} AS grants,
+           ARRAY(SELECT r.rolname::text FROM pg_roles AS r
+               WHERE has_schema_privilege(r.oid, n.oid, 'USAGE')) AS open_to
     FROM pg_namespace AS n
     WHERE {USER_SCHEMAS}
 """

@@ -83,12 +83,16 @@ class ObjectKey(Struct, frozen=True, order=True):
 
 @dataclass(frozen=True)
 class Grant:
-    """What one role may do; ``whole`` says that it is all that the server's version knows."""
+    """What one role may do.
+
+    ``whole`` says that it is all that the server's version knows; ``grantor`` is who gave it, empty for the owner.
+    """
 
     grantee: str
     privileges: tuple[str, ...]
     grantable: bool = False
     whole: bool = False
+    grantor: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,9 @@ class CatalogObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Schema(CatalogObject):
-    """A schema."""
+    """A schema; ``open_to`` are the roles that may look into it, by what they or others were granted."""
+
+    open_to: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,9 @@ class Catalog:
         default_privileges: what a new object grants without being told.
         extension_members: schema and name of what each extension brought.
         roles: every role's name.
-        memberships: the roles that the connected one may act as.
+        memberships: the roles whose things the connected one may make, change and drop: it inherits from them, and may
+            set their role.
+        settable: the roles that the connected one may act as by ``SET ROLE``.
         user: the connected role.
         version: ``server_version_num``.
         publications: names of publications, and whether each takes all tables.
@@ -53,6 +55,7 @@ class Catalog:
     extension_members: Mapping[str, frozenset[tuple[str, str]]]
     roles: frozenset[str]
     memberships: frozenset[str]
+    settable: frozenset[str]
     user: str
     version: int
     publications: Mapping[str, bool]
@@ -178,10 +181,13 @@ async def _read(connection: asyncpg.Connection) -> Catalog:
         for item in objects.values()
         if isinstance(item, Extension)
     }
+    # Before Postgres 16 every membership came with the right to set the role.
+    right = "SET" if connection.get_server_version().major >= 16 else "MEMBER"
     row = await connection.fetchrow(
         "SELECT current_user::text AS user, current_setting('server_version_num')::int AS version,"
         " ARRAY(SELECT rolname::text FROM pg_roles) AS roles,"
-        " ARRAY(SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')) AS memberships"
+        " ARRAY(SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, 'USAGE')) AS inherited,"
+        f" ARRAY(SELECT rolname::text FROM pg_roles WHERE pg_has_role(oid, '{right}')) AS settable"
     )
     publications = await connection.fetch(_PUBLICATIONS)
     assert row is not None
@@ -191,7 +197,8 @@ async def _read(connection: asyncpg.Connection) -> Catalog:
         default_privileges=await read_default_privileges(connection),
         extension_members=members,
         roles=frozenset(row["roles"]),
-        memberships=frozenset(row["memberships"]),
+        memberships=frozenset(row["inherited"]) & frozenset(row["settable"]),
+        settable=frozenset(row["settable"]),
         user=row["user"],
         version=row["version"],
         publications={entry["name"]: entry["puballtables"] for entry in publications},

@@ -40,14 +40,15 @@ def grants(acl: str, letter: str, owner: str) -> str:
         whole = "4"
     return f"""(
         SELECT coalesce(json_agg(json_build_object('grantee', g.grantee, 'grantable', g.is_grantable,
-            'privileges', g.privileges, 'whole', g.number = {whole}) ORDER BY g.place), '[]')
+            'privileges', g.privileges, 'whole', g.number = {whole}, 'grantor', g.grantor) ORDER BY g.place), '[]')
         FROM (
             SELECT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee)::text END AS grantee,
+                   CASE WHEN a.grantor = {owner} THEN '' ELSE pg_get_userbyid(a.grantor)::text END AS grantor,
                    a.is_grantable, array_agg(a.privilege_type ORDER BY a.place) AS privileges,
                    count(*) AS number, min(a.place) AS place
             FROM aclexplode(coalesce({acl}, acldefault('{letter}', {owner})))
                  WITH ORDINALITY AS a(grantor, grantee, privilege_type, is_grantable, place)
-            GROUP BY a.grantee, a.is_grantable
+            GROUP BY a.grantor, a.grantee, a.is_grantable
         ) AS g
     )"""
 

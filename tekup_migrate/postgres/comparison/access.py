@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from tekup_migrate.postgres.catalog.objects import CatalogObject, Grant, Index, RowPolicy, Table, View
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.items import Disposition, Item
+from tekup_migrate.postgres.ddl.grantors import Giving
 
 _Rights = dict[str, frozenset[str]]
 
@@ -30,12 +32,16 @@ def access_differences(source: Catalog, target: Catalog, items: Iterable[Item]) 
         if there is None:
             found.append(f"{item.target} is not in the target")
             continue
-        found += _of_object(here, there, target, item.name)
+        found += _of_object(here, there, source, target, item.name)
     return tuple(found)
 
 
-def _of_object(here: CatalogObject, there: CatalogObject, target: Catalog, name: str) -> list[str]:
-    found = _of_grants(_rights(here.grants, here.owner), _rights(there.grants, there.owner), target, name)
+def _of_object(here: CatalogObject, there: CatalogObject, source: Catalog, target: Catalog, name: str) -> list[str]:
+    giving = Giving(here, there.key, there.owner, source, target)
+    own = [replace(grant, grantee=there.owner) for grant in here.grants if _is_own(grant, here.owner)]
+    passed = giving.of(grant for grant in here.grants if not _is_own(grant, here.owner))
+    wanted = [*own, *(given.grant for given in passed)]
+    found = _of_grants(_rights(wanted, there.owner), _rights(there.grants, there.owner), name)
     if here.comment != there.comment:
         found.append(f"{name}: another comment")
     if isinstance(here, (Table, View)) and isinstance(there, (Table, View)):
@@ -43,18 +49,21 @@ def _of_object(here: CatalogObject, there: CatalogObject, target: Catalog, name:
         for column in here.columns:
             other = columns.get(column.name)
             if other is not None:
-                mine, theirs = _rights(column.grants, here.owner), _rights(other.grants, there.owner)
-                found += _of_grants(mine, theirs, target, f"{name}, column {column.name}")
+                wanted = [given.grant for given in giving.of_column(column.grants)]
+                mine, theirs = _rights(wanted, there.owner), _rights(other.grants, there.owner)
+                found += _of_grants(mine, theirs, f"{name}, column {column.name}")
     if isinstance(here, RowPolicy) and isinstance(there, RowPolicy) and set(here.roles) != set(there.roles):
         found.append(f"{name}: for {', '.join(there.roles)} instead of {', '.join(here.roles)}")
     return found
 
 
-def _of_grants(here: _Rights, there: _Rights, target: Catalog, name: str) -> list[str]:
+def _is_own(grant: Grant, owner: str) -> bool:
+    return grant.grantee == owner and not grant.grantor
+
+
+def _of_grants(here: _Rights, there: _Rights, name: str) -> list[str]:
     found = []
     for role in sorted(here.keys() | there.keys()):
-        if role not in ("", "PUBLIC") and role not in target.roles:
-            continue
         lost = here.get(role, frozenset()) - there.get(role, frozenset())
         gained = there.get(role, frozenset()) - here.get(role, frozenset())
         if role == "":
@@ -69,7 +78,7 @@ def _rights(grants: Iterable[Grant], owner: str) -> _Rights:
     """Return rights by role, the owner's under an empty name."""
     found: dict[str, set[str]] = {}
     for grant in grants:
-        suffix = " with grant option" if grant.grantable else ""
+        suffix = " with grant option" * grant.grantable + f" from {grant.grantor}" * bool(grant.grantor)
         role = "" if grant.grantee == owner else grant.grantee
         found.setdefault(role, set()).update(privilege + suffix for privilege in grant.privileges)
     return {role: frozenset(rights) for role, rights in found.items()}

@@ -34,9 +34,9 @@ from tekup_migrate.postgres.comparison.moves import (
     Strings,
     TableMove,
 )
+from tekup_migrate.postgres.comparison.roles import about_roles
 from tekup_migrate.postgres.comparison.selection import Selection, Tie, select
 from tekup_migrate.postgres.comparison.strings import changed_lines, offered
-from tekup_migrate.postgres.ddl.granting import missing_roles
 from tekup_migrate.postgres.ddl.naming import Naming, naming, renamed_part
 from tekup_migrate.postgres.ddl.rendering import Identities, definition, statements
 from tekup_migrate.postgres.quoting import Relation
@@ -317,7 +317,8 @@ class _Comparing:
             return Disposition.STAYS, stays, ""
         there = self._taken(found)
         if there is None:
-            return Disposition.MOVES, self.selection.lacks.get(found.key, "") or self._about_roles(found), ""
+            lacks = self.selection.lacks.get(found.key, "")
+            return Disposition.MOVES, lacks or about_roles(found, self.names, self.source, self.target), ""
         rebuilt = self._rebuilt(found, there)
         if there is found or rebuilt:
             return Disposition.EQUAL, "vector indexes are chosen anew for the target" if rebuilt else "", ""
@@ -364,10 +365,6 @@ class _Comparing:
         if isinstance(found, Extension) and isinstance(there, Extension) and there.version != found.version:
             return Disposition.EQUAL, f"version {there.version} there, {found.version} on the source", ""
         return Disposition.EQUAL, "", ""
-
-    def _about_roles(self, found: CatalogObject) -> str:
-        missing = missing_roles(found, self.target.roles)
-        return f"grants to {', '.join(missing)} stay behind: no such role in the target" if missing else ""
 
     def _diff(self, found: CatalogObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if not isinstance(found, Function) or not found.body:

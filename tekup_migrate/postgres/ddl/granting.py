@@ -7,6 +7,8 @@ from dataclasses import replace
 
 from tekup_migrate.postgres.catalog.default_privileges import DefaultPrivileges
 from tekup_migrate.postgres.catalog.objects import CatalogObject, Column, Grant, Kind, Table, View
+from tekup_migrate.postgres.catalog.reading import Catalog
+from tekup_migrate.postgres.ddl.grantors import Giving
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import keyword
 from tekup_migrate.postgres.quoting import quote_ident, quote_literal
@@ -29,53 +31,74 @@ _PUBLIC_FROM_THE_START = frozenset({"f", "T"})
 """Anyone may execute a new function and use a new type ("Privileges" in the PostgreSQL manual)."""
 
 
-def grant_statements(
-    item: CatalogObject,
-    naming: Naming,
-    defaults: Iterable[DefaultPrivileges],
-    *,
-    user: str,
-    owner: str,
-    roles: frozenset[str],
-    version: int,
-) -> list[str]:
-    """Return what makes a new object's grants those of ``item``.
+def grant_statements(item: CatalogObject, naming: Naming, source: Catalog, target: Catalog, *, owner: str) -> list[str]:
+    """Return what makes a new object's grants those of ``item``, each given by who gave it where that can be.
+
+    Grants to roles that the target does not have are left out, and are listed by the comparison.
 
     Args:
         item: the source's object.
         naming: the target's names.
-        defaults: the target's default privileges.
-        user: the role that creates the object.
+        source: the source's catalog.
+        target: the target's catalog; its connected role creates the object.
         owner: who owns it by then, and has the rights of the source's owner.
-        roles: the roles that the target has; grants to others are left out, and are listed by the comparison.
-        version: the target's ``server_version_num``.
     """
     letter = _LETTERS.get(item.key.kind)
     if letter is None:
         return []
-    key = naming.key(item.key)
+    key, user = naming.key(item.key), target.user
     word = "TABLE" if letter == "r" else "TYPE" if letter == "T" else _WORDS.get(item.key.kind) or keyword(item)
     # GRANT knows an aggregate as a function, and one of any row without its star.
     subject = f"{word} {sql_name(key).replace('(*)', '()') if key.kind is Kind.AGGREGATE else sql_name(key)}"
-    initial = _initial_grantees(defaults, letter, key.schema, user)
-    wanted = [_known(grant, version) for grant in item.grants if grant.grantee in roles | {"PUBLIC"}]
-    found = []
-    mine = [grant for grant in wanted if grant.grantee == item.owner]
-    others = [grant for grant in wanted if grant.grantee not in (item.owner, owner)]
+    initial = _initial_grantees(target.default_privileges, letter, key.schema, user)
+    wanted = [grant for grant in (_known(grant, target.version) for grant in item.grants) if grant.privileges]
+    mine = [grant for grant in wanted if grant.grantee == item.owner and not grant.grantor]
+    giving = Giving(item, key, owner, source, target)
+    others = [given.grant for given in giving.of(grant for grant in wanted if grant not in mine)]
+    found: list[tuple[str, str]] = []
     surplus = sorted(initial - {user, owner}) if _differs(initial - {owner}, others, letter, user) else []
     if surplus:
-        found.append(f"REVOKE ALL ON {subject} FROM {', '.join(map(_role, surplus))}")
+        found.append(("", f"REVOKE ALL ON {subject} FROM {', '.join(map(_role, surplus))}"))
     if not (len(mine) == 1 and mine[0].whole and not mine[0].grantable):
-        found.append(f"REVOKE ALL ON {subject} FROM {quote_ident(owner)}")
-        found += [_grant(grant, subject, grantee=owner) for grant in mine]
-    public = {"PUBLIC"} if "PUBLIC" in initial and not surplus else set()
-    found += [_grant(grant, subject) for grant in others if grant.grantee not in public]
+        found.append(("", f"REVOKE ALL ON {subject} FROM {quote_ident(owner)}"))
+        found += [("", _grant(grant, subject, grantee=owner)) for grant in mine]
+    kept = "PUBLIC" if "PUBLIC" in initial and not surplus else None
+    found += [(each.grantor, _grant(each, subject)) for each in others if each.grantor or each.grantee != kept]
     columns = item.columns if isinstance(item, (Table, View)) else ()
-    found += _column_grants(columns, sql_name(key), roles, old=item.owner, new=owner)
-    found += _serial_grants(columns, sql_name(key), others) if isinstance(item, Table) else []
-    passed_on = any(grant.grantable for grant in (*others, *(g for column in columns for g in column.grants)))
+    of_columns = [(c, each.grant) for c in columns for each in giving.of_column(c.grants)]
+    found += [(each.grantor, _column_grant(column, each, sql_name(key))) for column, each in of_columns]
+    if isinstance(item, Table):
+        found += [("", sql) for sql in _serial_grants(columns, sql_name(key), others)]
+    passed_on = any(grant.grantable for grant in (*others, *(grant for _, grant in of_columns)))
     # Who may act as several roles grants as the first of them that may, and not as the owner: the owner says it itself.
-    return [f"SET LOCAL ROLE {quote_ident(owner)}", *found, "RESET ROLE"] if owner != user and passed_on else found
+    return _said_by(found, user=user, owner=owner if passed_on else user)
+
+
+def givers_changed(item: CatalogObject, naming: Naming, source: Catalog, target: Catalog, *, owner: str) -> list[str]:
+    """Return in words which rights on an object come from its owner and not from who passed them on at the source."""
+    giving = Giving(item, naming.key(item.key), owner, source, target)
+    found = list(giving.of(grant for grant in item.grants if grant.grantor or grant.grantee != item.owner))
+    if isinstance(item, (Table, View)):
+        found += [given for column in item.columns for given in giving.of_column(column.grants)]
+    return list(
+        dict.fromkeys(
+            f"{', '.join(each.grant.privileges)} of {each.grant.grantee} comes from the owner: {each.why}"
+            for each in found
+            if each.why
+        )
+    )
+
+
+def _said_by(found: Iterable[tuple[str, str]], *, user: str, owner: str) -> list[str]:
+    """Return statements, each as the role that says it; ``owner`` for those of none."""
+    said, current = [], user
+    for giver, sql in found:
+        role = giver or owner
+        if role != current:
+            said.append("RESET ROLE" if role == user else f"SET LOCAL ROLE {quote_ident(role)}")
+            current = role
+        said.append(sql)
+    return [*said, "RESET ROLE"] if current != user else said
 
 
 def missing_roles(item: CatalogObject, roles: frozenset[str]) -> tuple[str, ...]:
@@ -101,20 +124,13 @@ def _differs(initial: set[str], wanted: Sequence[Grant], letter: str, user: str)
     """Say whether anything must be taken away; where only PUBLIC has its built-in right, and keeps it, nothing."""
     if initial - {user, "PUBLIC"}:
         return True
-    keeps_public = any(grant.grantee == "PUBLIC" and grant.whole for grant in wanted)
+    keeps_public = any(grant.grantee == "PUBLIC" and grant.whole and not grant.grantor for grant in wanted)
     return "PUBLIC" in initial and not keeps_public
 
 
-def _column_grants(columns: Iterable[Column], relation: str, roles: frozenset[str], *, old: str, new: str) -> list[str]:
-    found = []
-    for column in columns:
-        for grant in column.grants:
-            if grant.grantee == "PUBLIC" or grant.grantee in roles:
-                name = quote_ident(column.name)
-                rights = ", ".join(f"{right} ({name})" for right in grant.privileges)
-                grantee = new if grant.grantee == old else grant.grantee
-                found.append(f"GRANT {rights} ON TABLE {relation} TO {_role(grantee)}{_option(grant)}")
-    return found
+def _column_grant(column: Column, grant: Grant, relation: str) -> str:
+    rights = ", ".join(f"{right} ({quote_ident(column.name)})" for right in grant.privileges)
+    return f"GRANT {rights} ON TABLE {relation} TO {_role(grant.grantee)}{_option(grant)}"
 
 
 def _serial_grants(columns: Iterable[Column], relation: str, others: Iterable[Grant]) -> list[str]:

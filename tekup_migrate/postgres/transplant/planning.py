@@ -24,6 +24,7 @@ from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
 from tekup_migrate.postgres.comparison.moves import Resolutions, Strings, TableMove
+from tekup_migrate.postgres.comparison.roles import WITHOUT_OWNER, owner_there
 from tekup_migrate.postgres.comparison.selection import IN_BODIES, Tie
 from tekup_migrate.postgres.ddl.granting import grant_statements
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
@@ -39,11 +40,6 @@ from tekup_migrate.postgres.transplant.ordering import closure, creation_needs, 
 
 if TYPE_CHECKING:
     import asyncpg
-
-_WITHOUT_OWNER = frozenset(
-    {Kind.CONSTRAINT, Kind.FOREIGN_KEY, Kind.INDEX, Kind.TRIGGER, Kind.RULE, Kind.POLICY, Kind.PUBLICATION,
-     Kind.EXTENSION, Kind.CAST}
-)  # fmt: skip
 
 
 class Statement(Struct, frozen=True):
@@ -242,24 +238,31 @@ class _Planning:
             found += self._own_sequences(item)
         found += self._index_choices(item)
         found += comments(item, self.names)
-        owner = self._owner(item)
         # A change of owner rewrites who was given what by whom: it goes first.
-        found += owner
-        return found + grant_statements(
-            item,
-            self.names,
-            self.target.default_privileges,
-            user=self.target.user,
-            owner=item.owner if owner or self._follows_its_table(item) else self.target.user,
-            roles=self.target.roles,
-            version=self.target.version,
-        )
+        found += self._owner(item)
+        if isinstance(item, Table):
+            # A column's own sequence is made before its table, and has the table's owner from here on.
+            owned = (sequence for sequence in self._sequences_of(item) if not sequence.identity)
+            return found + [
+                sql for each in (item, *owned) for sql in self._grants(each, owner_there(each, self.target))
+            ]
+        if isinstance(item, SequenceObject) and item.owned_by and not item.identity:
+            table = self.source.relation(*item.owned_by[:2])
+            return found if table and table.key in self.objects else found + self._grants(item, self.target.user)
+        return found + self._grants(item, owner_there(item, self.target))
+
+    def _grants(self, item: CatalogObject, owner: str) -> list[str]:
+        return grant_statements(item, self.names, self.source, self.target, owner=owner)
 
     def _own_sequences(self, table: Table) -> list[str]:
-        place = (table.key.schema, table.key.name)
-        owned = (s for s in self.objects.values() if isinstance(s, SequenceObject) and s.owned_by)
-        found = [own_sequence(s, self.names) for s in owned if s.owned_by and s.owned_by[:2] == place]
+        found = [own_sequence(sequence, self.names) for sequence in self._sequences_of(table)]
         return [sql for sql in found if sql]
+
+    def _sequences_of(self, table: Table) -> list[SequenceObject]:
+        """Return the sequences of a table's columns that are made as well."""
+        place = (table.key.schema, table.key.name)
+        made = (item for item in self.objects.values() if isinstance(item, SequenceObject))
+        return [sequence for sequence in made if sequence.owned_by and sequence.owned_by[:2] == place]
 
     def _index_choices(self, item: CatalogObject) -> list[str]:
         """Return REPLICA IDENTITY and CLUSTER ON, which name an index, once that index is made."""
@@ -271,16 +274,11 @@ class _Planning:
         return [sql for index, sql in choices if index == item.key.name and not getattr(item, "constraint", "")]
 
     def _owner(self, item: CatalogObject) -> list[str]:
-        user = self.target.user
-        if item.owner == user or item.key.kind in _WITHOUT_OWNER or item.owner not in self.target.memberships:
+        owner = owner_there(item, self.target)
+        owned_by_column = isinstance(item, SequenceObject) and item.owned_by
+        if owner == self.target.user or item.key.kind in WITHOUT_OWNER or owned_by_column:
             return []
-        if isinstance(item, SequenceObject) and item.owned_by:
-            return []
-        return [f"ALTER {keyword(item)} {sql_name(self.names.key(item.key))} OWNER TO {quote_ident(item.owner)}"]
-
-    def _follows_its_table(self, item: CatalogObject) -> bool:
-        """Whether it is an identity column's sequence, which is made with its table and has that one's owner by now."""
-        return isinstance(item, SequenceObject) and item.identity and item.owner in self.target.memberships
+        return [f"ALTER {keyword(item)} {sql_name(self.names.key(item.key))} OWNER TO {quote_ident(owner)}"]
 
     def _refreshes(self) -> list[Statement]:
         """Return what fills the materialized views, those as well that had to be made before the rows."""

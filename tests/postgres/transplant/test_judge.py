@@ -21,6 +21,7 @@ from tekup_migrate.postgres.transplant.applying import created
 from tests.postgres.transplant.attached_cases import ATTACHED_CASES
 from tests.postgres.transplant.cases import CASES, Case
 from tests.postgres.transplant.circle_cases import CIRCLE_CASES
+from tests.postgres.transplant.granted_cases import GRANTED_CASES
 from tests.postgres.transplant.judge import comparable, connected, dump
 from tests.postgres.transplant.nasty_cases import NASTY_CASES
 from tests.postgres.transplant.odd_cases import ODD_CASES
@@ -37,7 +38,7 @@ def moves_of(case: Case) -> list[TableMove]:
 
 @pytest.mark.parametrize(
     "case",
-    [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES, *ODD_CASES],
+    [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES, *ODD_CASES, *GRANTED_CASES],
     ids=lambda case: case.name,
 )
 async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_after_undo(
