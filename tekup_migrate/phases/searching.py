@@ -219,8 +219,10 @@ class _Column:
                 for (connection, column), function, sampled in zip(self.sides, functions, vectors, strict=True)
             )
         )
-        if before is None or after is None:
-            return Measured(lines=(f"{name}: could not be measured",), good=before is after)
+        if isinstance(before, str) or isinstance(after, str):
+            found = (("source", before), ("target", after))
+            why = [f"{each}, says the {side}" for side, each in found if isinstance(each, str)]
+            return Measured(lines=(f"{name}: could not be measured: {'; '.join(why)}",), good=len(why) == len(found))
         return compared(name, before, after, of=min(map(len, vectors)))
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tekup_migrate.errors import MigrationError
+from tekup_migrate.errors import MigrationError, WorldChangedError
 from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.phases.made_tables import made_tables, with_made
+from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
 from tekup_migrate.phases.resolutions import all_moves
 from tekup_migrate.phases.since_cut_over import LateWrites, RowsKept
 from tekup_migrate.plan import BUILT_IN, Move, Policy, read_plan
@@ -152,6 +153,12 @@ async def test_rows_written_to_a_made_table_are_told_and_never_go_unseen(moving:
         seen = await step.verify(moving.context)
         assert seen.verdict is Verdict.PASSED
         assert seen.summary.endswith("made empty: app_marks (2 rows)"), seen
+    note_cut_over(moving.context, "app")
+    with pytest.raises(WorldChangedError, match="still uses the target"):
+        await moving.step("copy").preview_revert(moving.context)
+    env = await moving.step("env").preview_revert(moving.context)
+    assert "2 rows were written to it at the target; they stay there" in str(env.actions)
+    forget_cut_over(moving.context, "app")
     preview = await moving.step("copy").preview_revert(moving.context)
     assert any("2 rows were written to it at the target" in line for line in preview.destroys)
     assert preview.typed_name, "they exist nowhere else"

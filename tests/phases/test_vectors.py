@@ -124,6 +124,13 @@ LANGUAGE plpgsql STABLE AS $$ BEGIN
     LIMIT top_k / CASE current_setting('enable_indexscan') WHEN 'on' THEN 2 ELSE 1 END;
 END $$
 """
+SIGNED_IN = """
+CREATE FUNCTION public.match_own(query extensions.vector, match_count int) RETURNS TABLE (id int) LANGUAGE plpgsql STABLE
+AS $$ BEGIN
+    IF auth.uid() IS NULL THEN RAISE EXCEPTION 'sign in first'; END IF;
+    RETURN QUERY SELECT n.id FROM public.notes AS n ORDER BY n.e OPERATOR(extensions.<=>) query LIMIT match_count;
+END $$
+"""
 SLOW = (
     "DO $$ BEGIN EXECUTE format('ALTER ROLE postgres IN DATABASE %I SET cursor_tuple_fraction = {}',"
     " current_database()); END $$"
@@ -134,7 +141,7 @@ NOTES = "app.search:measured"
 async def test_a_pause_while_the_apps_function_is_asked_takes_hold_at_once_and_keeps_what_was_measured(
     moving: Moving,
 ) -> None:
-    await run(moving.source, "DELETE FROM public.notes WHERE id > 400", FUNCTION, HALF, SLOW.format(0.5))
+    await run(moving.source, "DELETE FROM public.notes WHERE id > 400", FUNCTION, HALF, SIGNED_IN, SLOW.format(0.5))
     await moving.go("compare", "create", "copy", "attach", "weigh")
     search, memory = moving.step("search"), moving.context.memory
 
@@ -163,6 +170,8 @@ async def test_a_pause_while_the_apps_function_is_asked_takes_hold_at_once_and_k
     measured = await search.verify(moving.context)
     assert measured.verdict is Verdict.PASSED
     assert any("kept over the pause" in fact for fact in measured.facts)
+    refused = "match_own: could not be measured: sign in first, says the source; sign in first, says the target"
+    assert refused in measured.facts, "a function that refuses our searches on both sides is told, and stops nothing"
     found = {figure.name: figure.value for figure in measured.figures}
     half = found["match(extensions.vector, integer, integer) recall@10 source"]
     assert found["match(extensions.vector, integer) recall@10 source"] > 0.5 >= half, "it has the same name only"

@@ -135,18 +135,37 @@ async def measure_function(
     vectors: Sequence[str],
     *,
     seconds: float = FUNCTION_SECONDS,
-) -> SearchQuality | None:
+) -> SearchQuality | str:
     """Search through the app's own function, as it is planned by itself and with index scans switched off.
 
     What a function finds is its own affair, so it must itself be asked for the truth, one search at a time. Over
     many rows that takes long: as it is, it is asked for half of ``seconds`` at most, exactly for what is left of them,
     and no new search is begun after that; but ten of each kind are made whatever they take.
 
-    Returns None where the function wants arguments that cannot be guessed.
+    Returns why not, where the function wants arguments that cannot be guessed, or refuses those that are: it may want
+    a signed-in user, or write down who searched, which is not for us to do.
     """
+    import asyncpg
+
     call = await search_call(connection, function)
     if call is None:
-        return None
+        return "what it wants to be given cannot be guessed"
+    try:
+        return await _measure_call(connection, call, function, column, vectors, seconds)
+    except (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
+        raise
+    except asyncpg.PostgresError as error:
+        return str(error)
+
+
+async def _measure_call(  # noqa: PLR0917 - the parts of one measurement
+    connection: asyncpg.Connection,
+    call: str,
+    function: Function,
+    column: VectorColumn,
+    vectors: Sequence[str],
+    seconds: float,
+) -> SearchQuality:
     await read_vectors_once(connection, column)
     # The app's sessions have the role's own search_path, which a function's body may rely on; ours is empty.
     path = {"search_path": await connection.fetchval(_DEFAULT_PATH)}

@@ -13,6 +13,7 @@ from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import Created, undo
 from tekup_migrate.postgres.vector_index import (
     Method,
+    SearchQuality,
     build,
     is_search,
     measure,
@@ -72,7 +73,7 @@ async def test_an_index_built_after_the_load_finds_what_one_built_before_it_miss
         assert finished.samples == 100
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
         through_function = await measure_function(connection, function, column, truth.vectors)
-        assert through_function is not None
+        assert isinstance(through_function, SearchQuality)
         assert through_function.recall >= 0.9
         assert journal == list(made)
         assert await build(connection, chosen, record=journal.extend, listen=heard.append) == ()

@@ -87,8 +87,8 @@ async def test_a_slow_function_is_asked_less_often_but_never_less_than_ten_times
         assert truth is not None
         hurried = await measure_function(connection, function, column, truth.vectors, seconds=0)
         unhurried = await measure_function(connection, function, column, truth.vectors)
-        assert hurried is not None
-        assert unhurried is not None
+        assert isinstance(hurried, SearchQuality)
+        assert isinstance(unhurried, SearchQuality)
         assert (hurried.samples, unhurried.samples) == (10, 100)
 
 
@@ -116,5 +116,5 @@ async def test_the_time_for_a_function_is_shared_by_both_ways_of_asking_it(targe
         vectors = await sample_vectors(connection, column)
         function = next(f for f in (await read_catalog(connection)).of(Function) if is_search(f))
         found = await measure_function(connection, function, column, vectors, seconds=2.0)
-        assert found is not None
+        assert isinstance(found, SearchQuality)
         assert 10 <= found.samples < 16, "what the first way used up is not there for the second"
