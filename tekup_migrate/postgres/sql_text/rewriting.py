@@ -80,8 +80,13 @@ def rewrite_written(text: str, renames: Renames) -> str:
 
 
 def leftovers(text: str, renames: Renames) -> tuple[str, ...]:
-    """Return the lines of a rewritten body that still hold an old name as a word, in code, string or comment."""
+    """Return the lines of a rewritten body that still hold an old name as a word, in code, string or comment.
+
+    Where a table gets into another schema, they include those that ask in which one a trigger's table is.
+    """
     old = {name for names in (renames.relations, renames.types, renames.functions) for _, name in names}
+    if any(before[0] != after[0] for before, after in renames.relations.items()):
+        old.add("TG_TABLE_SCHEMA")
     if not old:
         return ()
     pattern = re.compile(r"(?<![\w$])(?:" + "|".join(map(re.escape, sorted(old))) + r")(?![\w$])", re.IGNORECASE)

@@ -120,6 +120,9 @@ def test_a_name_with_a_quote_in_it_stays_one_in_a_string() -> None:
 def test_lines_that_still_hold_an_old_name_are_shown() -> None:
     body = "SELECT 1;\n-- of notes\nRAISE 'touch';\nSELECT app_notes"
     assert leftovers(body, RENAMES) == ("-- of notes", "RAISE 'touch';")
+    asking = "IF tg_table_schema = 'public' THEN"
+    elsewhere = Renames(relations={("public", "notes"): ("app", "notes")})
+    assert (leftovers(asking, RENAMES), leftovers(asking, elsewhere)) == ((), (asking,))
 
 
 @given(st.text())
