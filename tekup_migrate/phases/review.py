@@ -292,7 +292,7 @@ async def _take(context: Context, app: str, item: Item, chosen: str, plan: Trans
         case Choice.LEAVE:
             word = await _why(context, item)
         case Choice.KEEP:
-            word = await _why_kept(context, item)
+            word = await _own_words(context, f"Why do the strings of {item.key} stay as they are?")
         case _:
             word = ""
     decide(context, app, item.key, choice, word)
@@ -329,22 +329,16 @@ async def _why(context: Context, item: Item) -> str:
     """Return why something stays behind: the operator's own words, or what is known without them."""
     from tekup_migrate.postgres.comparison import Disposition
 
-    told = await context.operator.write(
-        TextRequest(
-            title=f"Why does {item.key} stay behind?",
-            text="The reason is kept in the journal and printed in the report. Go back to give none.",
-            verb="Keep this reason",
-        )
-    )
-    why = context.redact(told) or (item.reason if item.disposition is Disposition.DIFFERENT else "")
+    known = item.reason if item.disposition is Disposition.DIFFERENT else ""
+    why = await _own_words(context, f"Why does {item.key} stay behind?") or known
     return f"left behind by the operator: {why}" if why else ""
 
 
-async def _why_kept(context: Context, item: Item) -> str:
-    """Return why strings keep an old name, in the operator's own words, or that none were given."""
+async def _own_words(context: Context, title: str) -> str:
+    """Return the operator's reason, or an empty text where they give none."""
     told = await context.operator.write(
         TextRequest(
-            title=f"Why do the strings of {item.key} stay as they are?",
+            title=title,
             text="The reason is kept in the journal and printed in the report. Go back to give none.",
             verb="Keep this reason",
         )
