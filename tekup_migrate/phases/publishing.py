@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -266,10 +267,10 @@ class Push(Step):
                 Remark(f"Its commits stay in the local repository: {way.there[:12]} is the branch {branch} there."),
             )
             destroys = (f"{branch} on {way.url}, at {way.there[:12]}, where this run's push left it",)
-        elif not way.delete and way.commit is not None:
+        elif not way.delete and way.commits:
             actions = (
-                Remark(f"The remote's branch stays: {way.why}. The commit is taken back by another commit.", True),
-                Command(("git", "revert", way.commit.sha), str(app.directory)),
+                Remark(f"The remote's branch stays: {way.why}. What was pushed is taken back by another commit.", True),
+                *(Command(("git", "revert", made.sha), str(app.directory)) for made in way.commits.values()),
                 Command(push, str(app.directory)),
             )
         return Preview(
@@ -292,7 +293,7 @@ class Push(Step):
         if way.delete:
             await undo_push(way.repository, way.record)
             context.ran("command", f"git push {REMOTE} :refs/heads/{context.plan.branch}", str(way.repository.root))
-        elif way.commit is not None:
+        elif way.commits:
             await self._push_revert(context, way)
 
     async def _push_revert(self, context: Context, way: _WayBack) -> None:
@@ -300,26 +301,26 @@ class Push(Step):
         from tekup_migrate.git.commits import revert_commit
         from tekup_migrate.git.push import push
 
-        assert way.commit is not None  # the caller looked
-        made = await revert_commit(
-            way.repository, way.commit, find=lambda text: leaks_in_text(text, "", context.redactor)
-        )
-        if made is not None:
-            context.memory.remember(reverted_note(self.phase, self.app), made.sha.encode())
-            context.ran("command", f"git revert {way.commit.sha} → {made.sha}", str(way.repository.root))
-            # The files themselves are for the steps that wrote them to take back.
-            restore = ("restore", "--worktree", f"--source={way.commit.sha}", "--", *way.commit.paths)
-            await way.repository.git(*restore)
+        for app, commit in way.commits.items():
+            made = await revert_commit(
+                way.repository, commit, find=lambda text: leaks_in_text(text, "", context.redactor)
+            )
+            if made is not None:
+                context.memory.remember(reverted_note(self.phase, app), made.sha.encode())
+                context.ran("command", f"git revert {commit.sha} → {made.sha}", str(way.repository.root))
+                # The files themselves are for the steps that wrote them to take back.
+                restore = ("restore", "--worktree", f"--source={commit.sha}", "--", *commit.paths)
+                await way.repository.git(*restore)
         await push(way.repository, context.plan.branch, REMOTE)
         context.ran("command", f"git push {REMOTE} {context.plan.branch}", str(way.repository.root))
 
     async def verify_reverted(self, context: Context) -> Evidence:
         """Ask the remote: the branch is gone, or its last commit is the revert commit."""
         way = await self._way_back(context)
-        made = context.memory.recall(reverted_note(self.phase, self.app))
-        if made is not None:
-            return reverted(way.there == made.decode(), f"{way.url} has the revert commit", "it is not pushed")
         untouched = way.record is None or way.record.before == way.record.after
+        made = [context.memory.recall(reverted_note(self.phase, app)) for app in way.commits]
+        if not untouched and made and made[-1] is not None:
+            return reverted(way.there == made[-1].decode(), f"{way.url} has the revert commit", "it is not pushed")
         return reverted(untouched or way.there is None, f"{way.url} has no such branch", "the branch is still there")
 
     def forget(self, context: Context) -> None:
@@ -327,7 +328,6 @@ class Push(Step):
         context.memory.forget(self.id)
 
     async def _way_back(self, context: Context) -> _WayBack:
-        from tekup_migrate.git.commits import CommitRecord
         from tekup_migrate.git.push import PushRecord, remote_branch
         from tekup_migrate.git.repository import Repository
 
@@ -335,19 +335,40 @@ class Push(Step):
         url = next((entry.push_url for entry in await repository.remotes() if entry.name == REMOTE), REMOTE)
         kept = context.memory.recall(self.id)
         if kept is None:
-            return _WayBack(repository, url, None, None, True, "", None)
+            return _WayBack(repository, url, None, None, True, "", {})
         record = msgspec.json.decode(kept, type=PushRecord)
         there = await remote_branch(repository, record.branch, record.remote)
         delete = record.before is None and there in (None, record.after)
         why = "it was there before this run" if record.before is not None else "somebody pushed to it since"
-        committed = context.memory.recall(f"{self.phase}.commit.{self.app}")
-        commit = msgspec.json.decode(committed, type=CommitRecord) if committed else None
-        return _WayBack(repository, url, record, there, delete or record.before == record.after, why, commit)
+        commits = await self._sent(context, repository, record)
+        return _WayBack(repository, url, record, there, delete or record.before == record.after, why, commits)
+
+    async def _sent(self, context: Context, repository: Repository, record: PushRecord) -> Mapping[str, CommitRecord]:
+        """Return this run's commits that the push sent, newest first, by app: several apps may share a repository."""
+        from tekup_migrate.git.commits import CommitRecord
+
+        made = {}
+        for app in reversed(context.plan.apps):
+            kept = context.memory.recall(f"{self.phase}.commit.{app}")
+            commit = msgspec.json.decode(kept, type=CommitRecord) if kept else None
+            if commit is None or not await _is_part(repository, commit.sha, record.after):
+                continue
+            if record.before is None or not await _is_part(repository, commit.sha, record.before):
+                made[app] = commit
+        return made
+
+
+async def _is_part(repository: Repository, sha: str, tip: str) -> bool:
+    """Whether a commit of this repository is reachable from another."""
+    return (await repository.read("merge-base", "--is-ancestor", sha, tip, check=False)).exit_code == 0
 
 
 @dataclass(frozen=True)
 class _WayBack:
-    """How a push can be taken back: what was pushed, where the remote stands, and whether its branch may go."""
+    """How a push can be taken back: what was pushed, where the remote stands, and whether its branch may go.
+
+    ``commits`` are this run's own that it sent, newest first, by app.
+    """
 
     repository: Repository
     url: str
@@ -355,7 +376,7 @@ class _WayBack:
     there: str | None
     delete: bool
     why: str
-    commit: CommitRecord | None
+    commits: Mapping[str, CommitRecord]
 
 
 def reverted_note(phase: str, app: str) -> str:
