@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tekup_migrate.postgres.catalog.objects import RELATIONS, Function, Kind, ObjectKey
 from tekup_migrate.postgres.catalog.reading import Catalog
+from tekup_migrate.postgres.ddl.naming import search_path
 from tekup_migrate.postgres.sql_text.names import Role, Text
 
 _USUAL = frozenset(
@@ -16,7 +17,7 @@ _USUAL = frozenset(
 def mentioned(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
     """Return the tables, views, sequences, functions and operators of ``catalog`` that a function's body names.
 
-    An unqualified name means the object of that name in the function's own schema, else in any other.
+    An unqualified name means the object of that name in the first schema of the function's path, else in any other.
     """
     if not function.body:
         return frozenset()
@@ -48,7 +49,7 @@ def spoken(function: Function, catalog: Catalog) -> frozenset[ObjectKey]:
     found = set()
     for name in strings:
         schema, _, bare = name.rpartition(".")
-        for place in (schema,) if schema else (function.key.schema, "public"):
+        for place in (schema,) if schema else search_path(function):
             relation = catalog.relation(place, bare)
             if relation is not None:
                 found.add(relation.key)
@@ -72,7 +73,7 @@ def _names(text: str, *, depth: int) -> set[tuple[Role, str | None, str]]:
 def _resolve(role: Role, schema: str | None, name: str, function: Function, catalog: Catalog) -> set[ObjectKey]:
     if role not in (Role.QUALIFIED, Role.RELATION, Role.CALL):
         return set()
-    schemas = [schema] if schema is not None else [function.key.schema, *_other_schemas(catalog)]
+    schemas = [schema] if schema is not None else [*search_path(function), *_other_schemas(catalog)]
     for place in schemas:
         found = set(catalog.functions_named(place, name)) if role is not Role.RELATION else set()
         relation = catalog.relation(place, name)

@@ -18,7 +18,9 @@ from tekup_migrate.postgres.catalog.objects import (
     ObjectKey,
 )
 from tekup_migrate.postgres.quoting import LONGEST_NAME_BYTES, quote_ident
+from tekup_migrate.postgres.sql_text.constants import cut
 from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_printed, rewrite_written
+from tekup_migrate.postgres.sql_text.tokens import tokens
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,8 @@ class Naming:
 
     def of(self, item: CatalogObject) -> Naming:
         """Return the naming that one object's own text is rewritten by."""
-        follow = item.key in self.following
-        if follow == self.renames.strings and not self.renames.kept:
-            return self
-        return replace(self, renames=replace(self.renames, strings=follow, home=_home(item)))
+        renames = replace(self.renames, strings=item.key in self.following, path=search_path(item))
+        return replace(self, renames=renames)
 
     def key(self, key: ObjectKey) -> ObjectKey:
         """Return an object's key in the target."""
@@ -69,13 +69,18 @@ class Naming:
         return rewrite_written(text, self.renames)
 
 
-_PATH = re.compile(r"^ SET search_path TO '([^',\"$]+)'", re.MULTILINE)
+_PATH = re.compile(r"^ SET search_path TO (.+)$", re.MULTILINE)
 
 
-def _home(item: CatalogObject) -> str:
-    """Return the schema in which an object's text looks for unqualified names first."""
+def search_path(item: CatalogObject) -> tuple[str, ...]:
+    """Return the schemas in which an object's text looks for unqualified names, in order.
+
+    A function without a path of its own has that of whoever calls it; it more likely means what is in its own schema.
+    """
     path = _PATH.search(item.head) if isinstance(item, Function) else None
-    return path[1] if path else item.key.schema
+    strings = (cut(token) for token in tokens(path[1])) if path else ()
+    named = tuple(string[1] for string in strings if string and string[1] not in ("", "$user"))
+    return named or (item.key.schema, "public")
 
 
 def naming(

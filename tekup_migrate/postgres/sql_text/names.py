@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from tekup_migrate.postgres.sql_text.tokens import Token, tokens
 
@@ -23,6 +24,8 @@ _KEYWORDS = _BEFORE_RELATION | _ENDS_FROM | frozenset(
      "FULL", "CROSS", "OUTER", "NATURAL", "DECLARE", "RECURSIVE", "WITH", "CASCADE", "RESTRICT", "IS", "NULL", "LIKE",
      "BETWEEN", "CALL", "CONSTRAINT", "DO", "CONFLICT", "VIEW", "MATERIALIZED", "REFRESH"}
 )  # fmt: skip
+
+_NEXT_QUERY = frozenset({"UNION", "INTERSECT", "EXCEPT"})
 
 
 class Role(Enum):
@@ -84,15 +87,32 @@ class Text:
             relation_next = self._track(token.keyword, in_from)
             place += width
 
-    def unaliased(self, name: str) -> frozenset[str]:
-        """Return the schemas of the qualified things of that name to which the text gives no other name."""
-        found = set()
+    def unaliased(self, name: str, index: int) -> frozenset[str]:
+        """Return the schemas of the qualified things of that name, without another one, that a token can mean by it.
+
+        They stand in the innermost query around the token that has any.
+        """
+        found: dict[int, set[str]] = {}
         for reference in self.references():
             if reference.name == name and reference.schema is not None:
                 place = self._loud.index(reference.last) + 1
                 if self._token(place).name is None or self._is_keyword(place):
-                    found.add(reference.schema)
-        return frozenset(found)
+                    found.setdefault(self._scopes[reference.first][-1], set()).add(reference.schema)
+        around = next((found[scope] for scope in reversed(self._scopes[index]) if scope in found), set())
+        return frozenset(around)
+
+    @cached_property
+    def _scopes(self) -> list[tuple[int, ...]]:
+        """The queries that each token stands in, the innermost last: each parenthesis, and each arm of a UNION."""
+        stack, count, found = [0], 0, []
+        for token in self.tokens:
+            if token.text == "(" or token.keyword in _NEXT_QUERY or token.text == ";":
+                count += 1
+                stack = [*stack, count] if token.text == "(" else [*stack[:-1], count]
+            found.append(tuple(stack))
+            if token.text == ")" and len(stack) > 1:
+                stack = stack[:-1]
+        return found
 
     def _mark(self, text: str, in_from: list[bool]) -> bool:
         """Follow parentheses and commas; return whether a relation's name may come next."""

@@ -9,13 +9,13 @@ from functools import cached_property
 
 from tekup_migrate.postgres.quoting import quote_ident
 from tekup_migrate.postgres.sql_text.constants import cut, of_trigger, pasted, regular_type, renamed_value
+from tekup_migrate.postgres.sql_text.keywords import is_plain
 from tekup_migrate.postgres.sql_text.names import Reference, Role, Text
 from tekup_migrate.postgres.sql_text.tokens import Token
 
 Name = tuple[str, str]
 """A schema and a name in it."""
 
-_SIMPLE = re.compile(r"[a-z][a-z0-9]*_[a-z0-9_$]*\Z")
 _AS_SQL = {"regclass": ("FROM ", ""), "regtype": ("x::", ""), "regproc": ("", "()"), "regprocedure": ("", "")}
 """What makes a text that is read as a ``reg`` type a piece of SQL in which the name's place tells what it is."""
 
@@ -31,7 +31,7 @@ class Renames:
         members: what extensions brought, where they live in another schema.
         constraints: names of constraints, for ``ON CONFLICT ON CONSTRAINT``.
         kept: relations that keep their names, though one of the same name in another schema does not.
-        home: the schema in which the text looks for unqualified names first.
+        path: the schemas in which the text looks for unqualified names, in order.
         strings: whether string constants that say an old name follow where only a person can know that they mean it.
     """
 
@@ -42,7 +42,7 @@ class Renames:
     constraints: Mapping[str, str] = field(default_factory=dict)
     strings: bool = False
     kept: frozenset[Name] = frozenset()
-    home: str = ""
+    path: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> dict[str, str]:
@@ -58,15 +58,15 @@ class Renames:
             order = (self.relations, self.types, self.members, self.functions)
         return next((names[name] for names in order if name in names), None)
 
-    def bare(self, reference: Reference) -> Name | None:
-        """Return the new name of something that stands unqualified in a text, or None when it keeps its own."""
+    def bare(self, reference: Reference) -> dict[str, Name]:
+        """Return the new names, by the old schema, of what an unqualified name in a text may mean."""
         names = {
             Role.RELATION: self.relations,
             Role.PREFIX: self.relations,
             Role.TYPE: {**self.relations, **self.types},
             Role.CALL: self.functions,
         }.get(reference.role, {})
-        return next((new for (_, old), new in names.items() if old == reference.name), None)
+        return {schema: new for (schema, old), new in names.items() if old == reference.name}
 
 
 def rewrite_printed(text: str, renames: Renames) -> str:
@@ -107,14 +107,14 @@ def _apply(reference: Reference, parsed: Text, parts: list[str], renames: Rename
     if reference.role is Role.CONSTRAINT:
         new_name = renames.constraints.get(reference.name)
         if new_name is not None:
-            parts[last] = _like(parsed.tokens[last], new_name)
+            parts[last] = _like(parsed.tokens[last], new_name, written=written)
         return
     if reference.schema is not None:
         new = renames.qualified((reference.schema, reference.name), called=reference.called)
         if new is not None:
-            parts[first] = _like(parsed.tokens[first], new[0])
+            parts[first] = _like(parsed.tokens[first], new[0], written=written)
             if parsed.tokens[last].kind != "operator":
-                parts[last] = _like(parsed.tokens[last], new[1])
+                parts[last] = _like(parsed.tokens[last], new[1], written=written)
             return
         # Not a schema: a relation's name before a column's.
         prefix = Reference(Role.PREFIX, None, reference.schema, first, first)
@@ -127,28 +127,29 @@ def _rename_bare(reference: Reference, parsed: Text, parts: list[str], renames: 
     """Rename an unqualified name, unless the text itself gave that name to something else."""
     if reference.role in (Role.RELATION, Role.PREFIX) and reference.name in parsed.aliases:
         return
-    new = renames.bare(reference)
-    if new is None or _means_another(reference, parsed, renames):
+    changed = renames.bare(reference)
+    schema = _schema_of(reference, parsed, renames, changed) if changed else ""
+    if schema not in changed:
         return
-    token = parsed.tokens[reference.first]
-    old_schema = next((s for (s, n) in _all(renames) if n == reference.name), new[0])
-    text = _like(token, new[1])
-    if written and new[0] != old_schema and reference.role is not Role.PREFIX:
+    new = changed[schema]
+    text = _like(parsed.tokens[reference.first], new[1], written=written)
+    if written and new[0] != schema and reference.role is not Role.PREFIX:
         text = f"{quote_ident(new[0])}.{text}"
     parts[reference.first] = text
 
 
-def _means_another(reference: Reference, parsed: Text, renames: Renames) -> bool:
-    """Whether an unqualified name is that of a like-named relation in another schema, which keeps its name."""
-    others = {schema for schema, name in renames.kept if name == reference.name}
-    if not others or reference.role not in (Role.RELATION, Role.PREFIX):
-        return False
-    named = parsed.unaliased(reference.name) if reference.role is Role.PREFIX else frozenset()
-    return named <= others if named else renames.home in others
+def _schema_of(reference: Reference, parsed: Text, renames: Renames, changed: Mapping[str, Name]) -> str:
+    """Return the schema of what an unqualified name means: what its query has by it, else the first on the path.
 
-
-def _all(renames: Renames) -> tuple[Name, ...]:
-    return (*renames.relations, *renames.types, *renames.functions)
+    There may be like-named relations in other schemas, which keep their names or get others.
+    """
+    relation = reference.role in (Role.RELATION, Role.PREFIX)
+    known = {*changed, *(schema for schema, name in renames.kept if relation and name == reference.name)}
+    if reference.role is Role.PREFIX:
+        named = parsed.unaliased(reference.name, reference.first) & known
+        if named:
+            return min(named)
+    return next((schema for schema in renames.path if schema in known), next(iter(changed)))
 
 
 def _rewrite_strings(found: list[Token], parts: list[str], renames: Renames, *, written: bool) -> None:
@@ -174,17 +175,9 @@ def _rewrite_strings(found: list[Token], parts: list[str], renames: Renames, *, 
             parts[index] = pasted(opening, new, closing)
 
 
-def _like(token: Token, name: str) -> str:
-    """Return ``name`` unquoted where the token was and where it is safe: with an underscore few words are reserved."""
+def _like(token: Token, name: str, *, written: bool) -> str:
+    """Return ``name`` as the server prints it, or as a person wrote it who put the old one into quotes."""
     if token.name == name:
         return token.text
-    if token.kind == "word" and _SIMPLE.match(name) and name not in _UNDERSCORED_KEYWORDS:
-        return name
-    return quote_ident(name)
-
-
-_UNDERSCORED_KEYWORDS = frozenset(
-    {"current_catalog", "current_date", "current_role", "current_schema", "current_time", "current_timestamp",
-     "current_user", "session_user", "system_user"}
-)  # fmt: skip
-"""Every reserved word of Postgres 18 that has an underscore (appendix C of its manual)."""
+    plain = is_plain(name) and (token.kind == "word" or not written)
+    return name if plain else quote_ident(name)

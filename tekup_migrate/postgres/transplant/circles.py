@@ -1,8 +1,8 @@
 """Breaks circles of objects that need each other, as no order of whole objects can make them.
 
 One object of a circle is made in two goes: first without the part that closes the circle (a column's default, a
-domain's check or default, a function's body, a view's query), then that part once everything else is there. Taking
-such a circle back begins with the same part.
+domain's check or default, a function's body, a view's query; from Postgres 17 on a generated column's expression as
+well), then that part once everything else is there. Taking such a circle back begins with the same part.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tekup_migrate.postgres.catalog.objects import CatalogObject, Domain, Function, Kind, ObjectKey, Table, View
+from tekup_migrate.postgres.catalog.objects import CatalogObject, Column, Domain, Function, Kind, ObjectKey, Table, View
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import Identities, comments, statements
 from tekup_migrate.postgres.quoting import quote_ident
@@ -19,6 +19,9 @@ from tekup_migrate.postgres.sql_text.tokens import tokens
 from tekup_migrate.postgres.transplant.ordering import Needs, closure
 
 Names = frozenset[tuple[str, str]]
+
+_CHANGES_EXPRESSIONS = 170000
+"""The version that brought ``ALTER COLUMN … SET EXPRESSION``."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,13 @@ class Rest:
         """Return the statements that make the whole of what was made at first."""
         match self.whole, self.shell:
             case Table() as whole, Table() as shell:
-                name = sql_name(naming.key(whole.key))
+                alter = f"ALTER TABLE {sql_name(naming.key(whole.key))} ALTER COLUMN"
                 return [
-                    f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column.name)}"
-                    f" SET DEFAULT {naming.printed(column.default or '')}"
-                    for column, first in zip(whole.columns, shell.columns, strict=True)
-                    if column.default != first.default
+                    f"{alter} {quote_ident(column.name)} SET "
+                    + ("EXPRESSION AS ({})" if column.generated else "DEFAULT {}").format(
+                        naming.printed(column.default or "")
+                    )
+                    for column in _changed(whole, shell)
                 ]
             case Domain() as whole, Domain() as shell:
                 return _completed_domain(whole, shell, naming)
@@ -49,9 +53,10 @@ class Rest:
         name = sql_name(self.whole.key)
         match self.whole, self.shell:
             case Table() as whole, Table() as shell:
-                columns = zip(whole.columns, shell.columns, strict=True)
-                changed = [column.name for column, first in columns if column.default != first.default]
-                return [f"ALTER TABLE {name} ALTER COLUMN {quote_ident(each)} DROP DEFAULT" for each in changed]
+                return [
+                    f"ALTER TABLE {name} ALTER COLUMN {quote_ident(column.name)} {_without(column)}"
+                    for column in _changed(whole, shell)
+                ]
             case Domain() as whole, Domain() as shell:
                 late = (check for check in whole.checks if check not in shell.checks)
                 gone = [f"DROP CONSTRAINT {quote_ident(check.name)}" for check in late]
@@ -59,6 +64,23 @@ class Rest:
                 return [f"ALTER DOMAIN {name} {each}" for each in gone]
             case _:
                 return [_replacing(sql) for sql in statements(self.shell, Naming(), identities)]
+
+
+def _changed(whole: Table, shell: Table) -> list[Column]:
+    """Return the columns that a table is made without the default or the expression of."""
+    columns = zip(whole.columns, shell.columns, strict=True)
+    return [column for column, first in columns if column.default != first.default]
+
+
+def _without(column: Column) -> str:
+    """Return the change that takes a column's default or expression away; a virtual one cannot be without any."""
+    if column.generated == "v":
+        return f"SET EXPRESSION AS ({_nothing(column)})"
+    return "DROP EXPRESSION" if column.generated else "DROP DEFAULT"
+
+
+def _nothing(column: Column) -> str:
+    return f"NULL::{column.type}"
 
 
 @dataclass(frozen=True)
@@ -70,23 +92,27 @@ class Broken:
     rest: dict[ObjectKey, Rest]
 
 
-def broken(objects: Mapping[ObjectKey, CatalogObject], needs: Needs, identities: Identities) -> Broken:
+def broken(objects: Mapping[ObjectKey, CatalogObject], needs: Needs, identities: Identities, *, version: int) -> Broken:
     """Break every circle that can be broken; what cannot is left as it is.
 
     Args:
         objects: what is to be made.
         needs: what must exist before each, among ``objects``.
         identities: the sequences of identity columns.
+        version: the ``server_version_num`` of where it is made.
     """
     found = Broken(dict(objects), {key: frozenset(needs.get(key, ())) for key in objects}, {})
-    tried: set[ObjectKey] = set()
-    while (circle := _circle(found.needs, tried)) is not None:
-        whole = min((found.objects[key] for key in circle - tried), key=lambda item: (_rank(item), item.key))
-        tried.add(whole.key)
-        names = frozenset((key.schema, key.name) for key in circle)
-        for shell in _shells(whole, names):
-            if _split(found, whole, shell, circle, identities):
-                break
+    # A generated column's expression is the last resort: to set it later rewrites the table.
+    for generated in (False, True)[: 1 + (version >= _CHANGES_EXPRESSIONS)]:
+        tried: set[ObjectKey] = set()
+        while (circle := _circle(found.needs, tried | found.rest.keys())) is not None:
+            left = circle - tried - found.rest.keys()
+            whole = min((found.objects[key] for key in left), key=lambda item: (_rank(item), item.key))
+            tried.add(whole.key)
+            names = frozenset((key.schema, key.name) for key in circle)
+            for shell in _shells(whole, names, generated=generated):
+                if _split(found, whole, shell, circle, identities):
+                    break
     return found
 
 
@@ -104,13 +130,14 @@ def _split(
     if fewer == found.needs[key]:
         return False
     rest = ObjectKey(Kind.OTHER, key.schema, key.name, "", f"the rest of {key}")
-    found.rest[rest] = Rest(whole, shell)
+    before = found.rest.get(rest)
+    found.rest[rest] = Rest(before.whole if before else whole, shell)
     found.objects[key] = shell
     for user, wanted in found.needs.items():
         if user not in circle and wanted & circle:
             # Who is not part of it waits for the whole: a domain in use, for one, takes no more checks.
             found.needs[user] = wanted | {rest}
-    found.needs[rest] = found.needs[key] | {key}
+    found.needs[rest] = found.needs.get(rest, frozenset()) - {rest} | found.needs[key] | {key}
     found.needs[key] = fewer
     return True
 
@@ -133,9 +160,21 @@ def _rank(item: CatalogObject) -> int:
     return next((rank for rank, kind in enumerate((Table, Domain, Function, View)) if isinstance(item, kind)), 9)
 
 
-def _shells(whole: CatalogObject, circle: Names) -> Iterator[CatalogObject]:
+def _shells(whole: CatalogObject, circle: Names, *, generated: bool) -> Iterator[CatalogObject]:
     """Yield an object without what closes the circle; nothing where it has no such part."""
     match whole:
+        case Table(columns=columns) if generated:
+            yield replace(
+                whole,
+                columns=tuple(
+                    replace(column, default=_nothing(column))
+                    if column.generated and _names_in(column.default or "") & circle
+                    else column
+                    for column in columns
+                ),
+            )
+        case _ if generated:
+            return
         case Table(columns=columns):
             yield replace(
                 whole,

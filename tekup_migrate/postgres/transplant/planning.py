@@ -163,7 +163,8 @@ class _Planning:
         moving = (item.key for item in comparison.with_disposition(Disposition.MOVES))
         objects = {key: source.objects[key] for key in moving}
         self.identities = identities(source)
-        unwound = broken(objects, creation_needs(objects, source.needs), self.identities)
+        needs = creation_needs(objects, source.needs)
+        unwound = broken(objects, needs, self.identities, version=target.version)
         self.objects, self.needs, self.rest = unwound.objects, unwound.needs, unwound.rest
 
     def plan(self) -> TransplantPlan:

@@ -87,7 +87,7 @@ def _loosening(catalog: Catalog, created: Sequence[Created]) -> tuple[str, ...]:
     """Return what lets objects that need each other in a circle be dropped one after the other."""
     objects = {entry.key: catalog.objects[entry.key] for entry in created if entry.key in catalog.objects}
     own = identities(catalog)
-    unwound = broken(objects, creation_needs(objects, catalog.needs), own)
+    unwound = broken(objects, creation_needs(objects, catalog.needs), own, version=catalog.version)
     return tuple(sql for rest in unwound.rest.values() for sql in rest.loosened(own))
 
 

@@ -30,7 +30,7 @@ RENAMES = Renames(
         ("'public.notes'::text", "'public.notes'::text"),
         (
             "e OPERATOR(public.<=>) '[1]'::public.vector(3)",
-            'e OPERATOR("extensions".<=>) \'[1]\'::"extensions".vector(3)',
+            "e OPERATOR(extensions.<=>) '[1]'::extensions.vector(3)",
         ),
         ("EXECUTE FUNCTION public.touch()", "EXECUTE FUNCTION public.app_touch()"),
         ('public."Old"."Old"', 'public."New One"."Old"'),

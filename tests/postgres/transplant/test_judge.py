@@ -18,6 +18,7 @@ from tekup_migrate.postgres.transplant import (
     undo,
 )
 from tekup_migrate.postgres.transplant.applying import created
+from tests.postgres.transplant.alike_cases import ALIKE_CASES
 from tests.postgres.transplant.attached_cases import ATTACHED_CASES
 from tests.postgres.transplant.cases import CASES, Case
 from tests.postgres.transplant.circle_cases import CIRCLE_CASES
@@ -38,7 +39,7 @@ def moves_of(case: Case) -> list[TableMove]:
 
 @pytest.mark.parametrize(
     "case",
-    [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES, *ODD_CASES, *GRANTED_CASES],
+    [*CASES, *ATTACHED_CASES, *NASTY_CASES, *STRANGER_CASES, *CIRCLE_CASES, *ODD_CASES, *GRANTED_CASES, *ALIKE_CASES],
     ids=lambda case: case.name,
 )
 async def test_pg_dump_writes_the_same_text_for_both_sides_and_the_old_text_after_undo(

@@ -178,8 +178,13 @@ async def test_an_extension_that_lives_in_another_schema_is_followed(
     )
     plan = await planned(source_database, target_database)
     assert not plan.conflicts
-    await applied(target_database, plan)
+    before = await dump(target_database)
+    made = await applied(target_database, plan)
+    again = await planned(source_database, target_database)
+    assert (again.before, again.after, again.conflicts) == ((), (), ())
     async with connected(target_database) as here:
         await here.execute("INSERT INTO public.app_documents (source, embedding) VALUES ('local', '[1,2,3]')")
         assert await here.fetchval("SELECT count(*) FROM public.match_documents('[1,2,3]', 5)") == 1
         assert await here.fetchval("SELECT d FROM public.near") == 0
+        await undo(here, made)
+    assert await dump(target_database) == before
