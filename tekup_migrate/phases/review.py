@@ -163,13 +163,16 @@ def _conflict(context: Context, app: str, item: Item, plan: TransplantPlan) -> Q
     shared = Option(Choice.SHARE.value, "Use the target's", "The moved tables use what is there, though it differs.")
     if _is_table(item):
         shared = Option(Choice.SHARE.value, "Use the target's", "The rows go into that table; its columns must fit.")
+    title, there = f"{item.target} is something else on the target", f"\n\nOn the target:\n{item.existing}"
+    if not item.existing:
+        title, there = f"{item.key} cannot become {item.target}", ""
     return Question(
-        title=f"{item.target} is something else on the target",
-        text=f"At the source:\n{item.definition}\n\nOn the target:\n{item.existing}\n\n{item.reason}",
+        title=title,
+        text=f"At the source:\n{item.definition}{there}\n\n{item.reason}",
         options=(
             Option(_STOP, "Decide later", "Nothing is created; the run stops here."),
             *_new_places(app, item, plan),
-            shared,
+            *((shared,) if item.existing else ()),
             *(() if _is_table(item) else (_leave(),)),
         ),
         safe=_STOP,

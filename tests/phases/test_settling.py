@@ -350,10 +350,16 @@ async def test_a_taken_name_that_is_decided_later_stops_before_anything_is_creat
 async def test_a_new_name_that_is_taken_as_well_is_asked_about_again(moving: Moving) -> None:
     await run(moving.source, SOURCE)
     await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x'); CREATE TYPE public.app_kind AS ENUM ('y')")
-    Picking(moving, "Create it as app_kind", "Create it as app_kind_2")
+    # A table's name is a type's name as well: what moves must not take it from what moves.
+    moving.operator.texts = ["app_notes"]
+    picking = Picking(moving, "Create it as app_kind", "a schema and a name", "Create it as app_notes_2")
     assert (await moving.go("compare")).verdict is Verdict.PASSED
+    asked = picking.seen[2]
+    assert asked.title == "enum type public.kind cannot become enum type public.app_notes"
+    assert asked.text.endswith("table public.notes gets that name as well")
+    assert "share" not in [option.id for option in asked.options]
     assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
-    assert await value(moving.target, "SELECT enum_range(NULL::public.app_kind_2)::text") == "{a,local}"
+    assert await value(moving.target, "SELECT enum_range(NULL::public.app_notes_2)::text") == "{a,local}"
 
 
 async def test_sequences_that_stand_alone_go_on_and_grants_are_compared_after_the_move(moving: Moving) -> None:

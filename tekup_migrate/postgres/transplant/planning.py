@@ -21,6 +21,7 @@ from tekup_migrate.postgres.catalog.objects import (
 )
 from tekup_migrate.postgres.catalog.objects import Sequence as SequenceObject
 from tekup_migrate.postgres.catalog.reading import Catalog, read_catalog
+from tekup_migrate.postgres.comparison.clashes import with_clashes
 from tekup_migrate.postgres.comparison.items import Comparison, Disposition, Item, compare, identities
 from tekup_migrate.postgres.comparison.mentions import mentioned
 from tekup_migrate.postgres.comparison.moves import Resolutions, Strings, TableMove
@@ -136,7 +137,7 @@ def plan_from_catalogs(
     source, remarks = raised(source, target, moves)
     source, items = raised_to(source, target, moves)
     comparison = compare(source, target, moves, resolutions, strings)
-    comparison = structs.replace(comparison, items=told(comparison.items, moves))
+    comparison = structs.replace(comparison, items=with_clashes(told(comparison.items, moves)))
     plan = _Planning(source, target, asked, comparison).plan()
     added = tuple(f"The plan asks for {item.what}; the source has none, so it is added" for item in items if item.added)
     watched = remarks_on_event_triggers(target) if plan.before or plan.after else ()
