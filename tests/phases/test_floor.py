@@ -22,10 +22,12 @@ FLOOR = Floor(
         FloorColumn(name="state", type="state", default="'new'"),
         FloorColumn(name="embedding", type="vector(3)"),
         FloorColumn(name="wanted", type="timestamptz", not_null=True),
+        FloorColumn(name="userId", type="int"),
     ),
     indexes=(
         FloorIndex(columns=("kind", "body"), unique=True),
         FloorIndex(columns=("body",)),
+        FloorIndex(columns=("userId",)),
         FloorIndex(columns=("lower(body)",), name="app_notes_lower"),
         FloorIndex(columns=("embedding",), method="ivfflat", parameters={"lists": 100}),
     ),
@@ -36,7 +38,7 @@ MOVES = (Move(app="app", sources=("notes",), target="app_notes", policies=(POLIC
 SOURCE = """
 CREATE TYPE public.kind AS ENUM ('local', 'github');
 CREATE TABLE public.notes (id int PRIMARY KEY, body text, kind public.kind);
-CREATE INDEX notes_partial ON public.notes (body) WHERE id > 3;
+CREATE INDEX notes_body_idx ON public.notes (body) WHERE id > 3;
 INSERT INTO public.notes SELECT n, 'note ' || n, 'local' FROM generate_series(1, 20) AS n;
 """
 
@@ -64,6 +66,9 @@ async def test_what_the_source_lacks_of_the_floor_is_added_and_each_item_is_told
     assert late.verdict is Verdict.PASSED, late
     assert "floor: unique index of app_notes on kind, body: added, the source has none" in late.facts
     assert "floor: index of app_notes on body: added, the source has none" in late.facts
+    assert "floor: index of app_notes on userId: added, the source has none" in late.facts
+    partial = "SELECT count(*) FROM pg_indexes WHERE tablename = 'app_notes' AND indexdef LIKE '% WHERE %'"
+    assert await value(moving.target, partial) == 1, "the source's own, by the name that the floor's would have had"
     assert await value(moving.target, "SELECT enum_range(NULL::public.kind)::text") == "{local,github,chatgpt}"
     assert await value(moving.target, "SELECT count(*) FROM public.app_notes WHERE state = 'new'") == 20
     rows = await moving.go("rows")
@@ -90,6 +95,35 @@ async def test_a_label_is_looked_for_under_the_name_that_its_type_got(moving: Mo
     Picking(moving, "Create it as app_kind")
     assert (await moving.go("compare", "create")).verdict is Verdict.PASSED
     assert await value(moving.target, "SELECT enum_range(NULL::public.app_kind)::text") == "{local,github,chatgpt}"
+
+
+async def test_names_that_have_to_be_cut_keep_every_part_of_the_floor_apart_and_are_known_again(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase, tmp_path: Path
+) -> None:
+    here, there = "ø" * 31, "æ" * 31
+    floor = Floor(
+        indexes=(FloorIndex(columns=("mother",)), FloorIndex(columns=("mother", "father"))),
+        foreign_keys=tuple(FloorForeignKey(columns=(c,), references=there, keys=("id",)) for c in ("mother", "father")),
+    )
+    moves = (Move(app="app", sources=(here,), target=there, floor=floor),)
+    moving = Moving(plan_of(source_database, target_database, moves), source_database, target_database, tmp_path)
+    await run(
+        moving.source,
+        f'CREATE TABLE public."{here}" (id int PRIMARY KEY, mother int, father int, en_lang_nok_kolonne_1 int NOT NULL,'
+        " en_lang_nok_kolonne_2 int NOT NULL)",
+    )
+    before = await dump(moving.target)
+    for name in ("compare", "create", "attach"):
+        seen = await moving.go(name)
+        assert seen.verdict is Verdict.PASSED, seen
+    made = (
+        "SELECT (SELECT count(*) FROM pg_index WHERE indrelid = c.oid) * 10"
+        " + (SELECT count(*) FROM pg_constraint WHERE conrelid = c.oid AND contype = 'f')"
+        " FROM pg_class AS c WHERE c.relname LIKE 'ææ%' AND c.relkind = 'r'"
+    )
+    assert await value(moving.target, made) == 32, "three indexes and two foreign keys"
+    await moving.take_back("attach", "create")
+    assert await dump(moving.target) == before
 
 
 async def test_keys_comments_and_row_security_of_the_floor_are_added_to_a_table_that_has_none(

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 _NOT_NULL_NAME = """coalesce((
     SELECT k.conname::text FROM pg_constraint AS k
     WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]
-      AND k.conname <> left(c.relname || '_' || a.attname || '_not_null', 63)), '')"""
-"""Since Postgres 18 a NOT NULL is a constraint with a name; earlier servers have none of that type."""
+      AND k.conname <> c.relname || '_' || a.attname || '_not_null'
+      AND NOT (octet_length(c.relname || a.attname) > 53 AND EXISTS (
+          SELECT FROM regexp_replace(k.conname, '_not_null[0-9]*$', '') AS cut, generate_series(0, length(cut) - 1) AS n
+          WHERE cut = left(c.relname, n) || '_' || left(a.attname, length(cut) - n - 1)))), '')"""
+"""Since Postgres 18 a NOT NULL is a constraint with a name; earlier servers have none of that type.
+
+The name that the server chooses is none to carry. It cuts whichever of both parts is longer, so that 63 bytes are
+enough, and counts where such names are alike (``makeObjectName`` and ``ChooseConstraintName`` in its source).
+"""
 
 
 _NOT_NULL_STATE = """(

@@ -7,8 +7,9 @@ again, undoing) treats it like the source's own. What the target has made of it 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 
 from msgspec import Struct, structs
 
@@ -112,6 +113,7 @@ class _Raising:
         self.objects: dict[ObjectKey, CatalogObject] = dict(source.objects)
         self.needs: dict[ObjectKey, frozenset[ObjectKey]] = dict(source.needs)
         self.items: list[FloorItem] = []
+        self.named: set[ObjectKey] = set()
 
     def raise_table(self, table: Table, move: TableMove) -> None:
         """Add what one table lacks; enums first, because a column may be of one."""
@@ -232,10 +234,10 @@ class _Raising:
         made = _has_foreign_key(self.target, move.target, wanted, there)
         what = f"foreign key of {move.target.name} on {columns} to {wanted.references}"
         self.items.append(FloorItem(what=what, by_source=by_source, made=made, late=True))
+        key = ObjectKey(Kind.FOREIGN_KEY, table.key.schema, "", table.key.name)
+        key = self._unused(key, "_".join((table.key.name, *wanted.columns)), "_fkey")
         if by_source or made:
             return
-        name = cut_name("_".join((table.key.name, *wanted.columns)), "_fkey")
-        key = ObjectKey(Kind.FOREIGN_KEY, table.key.schema, name, table.key.name)
         action = f" ON DELETE {wanted.on_delete.upper()}" if wanted.on_delete else ""
         self._constrain(key, _referring(wanted, here) + action, "f")
         self._need(key, ObjectKey(Kind.TABLE, here.schema, here.name))
@@ -245,14 +247,15 @@ class _Raising:
         self._need(key, ObjectKey(Kind.TABLE, key.schema, key.parent))
 
     def _index(self, table: Table, wanted: FloorIndex, move: TableMove) -> None:
-        columns = ", ".join(wanted.columns)
-        what = f"{'unique ' * wanted.unique}index of {move.target.name} on {columns}"
-        here = any(_satisfies(index, wanted) for index in _indexes(self.source, move.source))
-        name = wanted.name or _index_name(table.key.name, wanted)
-        # The plan speaks of the target: there the table's name in it follows the table's again.
-        key = ObjectKey(Kind.INDEX, table.key.schema, name.replace(move.plan_name, move.source.name, 1))
-        names = (name, renamed_part(key.name, move.source.name, move.target.name))
-        made = any(_satisfies(index, wanted) or index.key.name in names for index in _indexes(self.target, move.target))
+        what = f"{'unique ' * wanted.unique}index of {move.target.name} on {', '.join(wanted.columns)}"
+        there = self.objects[table.key]
+        parts = _parts(wanted, {column.name for column in there.columns} if isinstance(there, Table) else set())
+        here = any(_satisfies(index, wanted, parts) for index in _indexes(self.source, move.source))
+        key = self._index_key(table, wanted, move)
+        name = renamed_part(key.name, move.source.name, move.target.name)
+        made = any(
+            _satisfies(index, wanted, parts) or index.key.name == name for index in _indexes(self.target, move.target)
+        )
         if wanted.method in VECTOR_METHODS:
             remark = "which kind, or none, is chosen by what the rows need"
             self.items.append(FloorItem(what=what, by_source=here, made=True, late=True, remark=remark, chosen=True))
@@ -262,13 +265,12 @@ class _Raising:
         if here or made or as_key:
             return
         parameters = ", ".join(f"{option}={number}" for option, number in wanted.parameters.items())
-        parts = ", ".join(quote_ident(part) if _PLAIN.match(part) else part for part in wanted.columns)
         self.objects[key] = Index(
             key=key,
             oid=0,
             owner=table.owner,
             table=table.key.name,
-            definition=f"{Relation(table.key.schema, table.key.name).sql} USING {wanted.method} ({parts})"
+            definition=f"{Relation(table.key.schema, table.key.name).sql} USING {wanted.method} ({', '.join(parts)})"
             + (f" WITH ({parameters})" if parameters else ""),
             unique=wanted.unique,
             method=wanted.method,
@@ -277,6 +279,21 @@ class _Raising:
             bytes=0,
         )
         self._need(key, table.key)
+
+    def _index_key(self, table: Table, wanted: FloorIndex, move: TableMove) -> ObjectKey:
+        """Return an index's key on the source; in the target the table's name in it follows the table's again."""
+        base, ending = _index_name(table.key.name, wanted)
+        if wanted.name:
+            base, ending = wanted.name.replace(move.plan_name, move.source.name, 1), ""
+        return self._unused(ObjectKey(Kind.INDEX, table.key.schema, ""), base, ending)
+
+    def _unused(self, key: ObjectKey, base: str, ending: str) -> ObjectKey:
+        """Return a key of a name that neither the source nor another part of the floor has, cut or not."""
+        names = (cut_name(base, f"{ending}{number or ''}") for number in count())
+        keys = (structs.replace(key, name=name) for name in names)
+        found = next(each for each in keys if each not in self.named and self.source.taken(each) is None)
+        self.named.add(found)
+        return found
 
     def _need(self, needer: ObjectKey, needed: ObjectKey) -> None:
         self.needs[needer] = self.needs.get(needer, frozenset()) | {needed}
@@ -312,18 +329,21 @@ def _referring(wanted: FloorForeignKey, parent: Relation) -> str:
     return f"FOREIGN KEY ({columns}) REFERENCES {parent.sql} ({keys})"
 
 
-def _satisfies(index: Index, wanted: FloorIndex) -> bool:
+def _parts(wanted: FloorIndex, columns: Collection[str]) -> list[str]:
+    """Return an index's columns, quoted, and its expressions as they are written."""
+    return [quote_ident(part) if part in columns or _PLAIN.match(part) else part for part in wanted.columns]
+
+
+def _satisfies(index: Index, wanted: FloorIndex, parts: Sequence[str]) -> bool:
     """Whether an index does what the plan wants: the same columns in order, at least as unique, and of all rows."""
     if index.finds_vectors and wanted.method in VECTOR_METHODS:
         # The operator class follows the column.
-        return any(key.split()[0] == wanted.columns[0] for key in _keys(index) if key)
+        return any(f"{key} ".startswith(f"{canonical(parts[0])} ") for key in _keys(index))
     partial = any(token.keyword == "WHERE" for token in tokens(index.definition))
     unique = index.unique or not wanted.unique
-    return index.method == wanted.method and unique and not partial and _keys(index) == _canonical_all(wanted.columns)
-
-
-def _canonical_all(columns: Sequence[str]) -> list[str]:
-    return [canonical(column) for column in columns]
+    return (
+        index.method == wanted.method and unique and not partial and _keys(index) == [canonical(part) for part in parts]
+    )
 
 
 def _keys(index: Index) -> list[str]:
@@ -342,9 +362,10 @@ def _keys(index: Index) -> list[str]:
     return [key.removesuffix(" asc") for key in found]
 
 
-def _index_name(table: str, wanted: FloorIndex) -> str:
+def _index_name(table: str, wanted: FloorIndex) -> tuple[str, str]:
+    """Return what an index is called, and the ending that it keeps where that has to be cut."""
     columns = "_".join(re.sub(r"\W+", "_", column).strip("_") for column in wanted.columns)
-    return cut_name(f"{table}_{columns}", "_key" if wanted.unique else "_idx")
+    return f"{table}_{columns}", "_key" if wanted.unique else "_idx"
 
 
 _ALIASES: Mapping[str, str] = {
