@@ -22,12 +22,13 @@ from tekup_migrate.errors import JournalError, MigrationError, PauseRequested
 from tekup_migrate.events import OutputLine, Ran, StepState
 from tekup_migrate.phases.covering import backups_root
 from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.questions import Question
 from tekup_migrate.report.document import to_json, write_report
 from tekup_migrate.restoration import carry_out_restore
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import statuses
 from tekup_migrate.sitting import Opening, Sitting
-from tekup_migrate.steps import Operator, Question
+from tekup_migrate.steps import Operator
 from tekup_migrate.walk import Ending, Outcome
 
 

@@ -12,19 +12,19 @@ from screens.dialogs.confirm import ConfirmDialog
 from screens.dialogs.connect import ConnectDialog
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.line import LineDialog
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.plan import Plan
-from tekup_migrate.steps import (
+from tekup_migrate.questions import (
     Attestation,
-    Preview,
+    ConnectionAnswer,
+    ConnectionRequest,
     Question,
     Reply,
     SecretRequest,
-    Step,
     TextRequest,
 )
+from tekup_migrate.steps import Preview, Step
 
 T = TypeVar("T")
 

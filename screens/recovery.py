@@ -11,8 +11,9 @@ from tekup_migrate.cover import age_of
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
 from tekup_migrate.postgres.quoting import Relation, cut_name
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.restoration import restoring_step
-from tekup_migrate.steps import Option, Question, Step
+from tekup_migrate.steps import Step
 
 NOTHING, ALL, ONE, MORE = "", "all", "one", "more"
 

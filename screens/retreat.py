@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from screens.wording import counted
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.rollback import UndoLine
-from tekup_migrate.steps import Option, Question
 
 KEEP, AGAIN = "", "again"
 RESTORE, A_STEP, EARLIER = "from a backup", "to a step", "earlier steps"

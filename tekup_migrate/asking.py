@@ -5,25 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
-from tekup_migrate.steps import (
-    Action,
+from tekup_migrate.questions import (
     Answer,
     Attestation,
-    Command,
-    Danger,
-    FileChange,
-    Manual,
-    Preview,
+    ConnectionAnswer,
+    ConnectionRequest,
     Question,
-    Remark,
     Reply,
     SecretRequest,
-    Sql,
-    Step,
     TextRequest,
 )
+from tekup_migrate.steps import Action, Command, Danger, FileChange, Manual, Preview, Remark, Sql, Step
 
 Ask = Callable[[str], str]
 """Shows a prompt and returns the line that was typed; raises ``EOFError`` where nobody can answer any more."""

@@ -17,9 +17,9 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event, Ran
 from tekup_migrate.phases.access import url_note
 from tekup_migrate.plan import Plan
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.real import given_urls
 from tekup_migrate.secret_source import KINDS
-from tekup_migrate.steps import Option, Question
 from tekup_migrate.store_choice import choose_store
 
 _CODES = {keeping.GOOD: 0, keeping.WRONG: 1, keeping.UNKNOWN: 3}

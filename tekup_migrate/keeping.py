@@ -14,8 +14,9 @@ from tekup_migrate.errors import ConnectionFailedError, MigrationError
 from tekup_migrate.held import HeldSecret, held_secrets
 from tekup_migrate.phases.keys import told
 from tekup_migrate.plan import Plan
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.secret_source import KINDS, PASSWORD, refusal
-from tekup_migrate.steps import Operator, Option, Question
+from tekup_migrate.steps import Operator
 
 GOOD, WRONG, UNKNOWN = "good", "wrong", "could not tell"
 Write = Callable[[str], None]

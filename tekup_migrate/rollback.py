@@ -17,20 +17,9 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import StepState
 from tekup_migrate.journal import Entry, State
 from tekup_migrate.parts import Choices
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import (
-    Context,
-    Danger,
-    DeclinedError,
-    Evidence,
-    Option,
-    Preview,
-    Question,
-    SkippedError,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.steps import Context, Danger, DeclinedError, Evidence, Preview, SkippedError, Step, Undo, Verdict
 from tekup_migrate.walk import Ending, Outcome, Walk
 
 _TOUCHING = (State.INTENDED, State.APPLIED, State.REVERTING)

@@ -15,14 +15,8 @@ from msgspec import Struct
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import StepState
 from tekup_migrate.journal import Entry, State
-from tekup_migrate.steps import (
-    Evidence,
-    Option,
-    Question,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.questions import Option, Question
+from tekup_migrate.steps import Evidence, Step, Undo, Verdict
 from tekup_migrate.walk import Ending, Outcome, Walk
 
 _GOOD = (Verdict.PASSED, Verdict.ATTESTED, Verdict.SKIPPED)

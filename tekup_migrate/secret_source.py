@@ -13,7 +13,8 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import CredentialStore
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.plan import Plan
-from tekup_migrate.steps import Operator, SecretRequest
+from tekup_migrate.questions import SecretRequest
+from tekup_migrate.steps import Operator
 
 PASSWORD, SEAL_KEY = "password", "seal key"
 KINDS: tuple[str, ...] = (PASSWORD, *Slot)

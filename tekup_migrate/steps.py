@@ -16,11 +16,19 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import msgspec
 from msgspec import Struct
 
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.cover import Cover
 from tekup_migrate.events import Listener, Ran
 from tekup_migrate.parts import Choices, Part
 from tekup_migrate.plan import Plan, Project
+from tekup_migrate.questions import (
+    Attestation,
+    ConnectionAnswer,
+    ConnectionRequest,
+    Question,
+    Reply,
+    SecretRequest,
+    TextRequest,
+)
 from tekup_migrate.surroundings import Memory, Secrets, ThrowAwayServers
 
 if TYPE_CHECKING:
@@ -168,67 +176,6 @@ class Preview(Struct, frozen=True, kw_only=True):
         import hashlib
 
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()
-
-
-class Answer(Enum):
-    """What the operator said to a preview or a request to attest."""
-
-    PROCEED = "proceed"
-    SKIP = "skip"
-    DECLINE = "decline"
-
-
-class Reply(Struct, frozen=True):
-    """An answer, with the reason that a skip must carry, and what was chosen for parts of the preview."""
-
-    answer: Answer
-    reason: str = ""
-    choices: Choices = {}
-
-
-class Option(Struct, frozen=True):
-    """One thing the operator can choose."""
-
-    id: str
-    label: str
-    consequence: str = ""
-
-
-class Question(Struct, frozen=True, kw_only=True):
-    """A choice only the operator can make; ``safe`` names the option an unattended run may take."""
-
-    title: str
-    text: str
-    options: tuple[Option, ...]
-    safe: str
-
-
-class TextRequest(Struct, frozen=True, kw_only=True):
-    """A line that the operator may type: a name, or a reason; ``trouble`` says what was wrong with the one before."""
-
-    title: str
-    text: str
-    verb: str
-    trouble: str = ""
-
-
-class SecretRequest(Struct, frozen=True, kw_only=True):
-    """A secret that is needed and not held; ``trouble`` says what was wrong with the one that was there or given."""
-
-    kind: str
-    project: str
-    why: str
-    kept_in: str
-    trouble: str = ""
-
-
-class Attestation(Struct, frozen=True, kw_only=True):
-    """Manual work: what to do, where, and what the operator's word will be recorded for."""
-
-    id: str
-    title: str
-    instruction: str
-    address: str = ""
 
 
 class Operator(Protocol):

@@ -12,8 +12,9 @@ from tekup_migrate.credentials.sealed_file import SealedFileStore
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import CredentialStore, CredentialStoreError, MemoryStore, Trouble
 from tekup_migrate.events import Listener, Ran
+from tekup_migrate.questions import Option, Question, SecretRequest
 from tekup_migrate.secret_source import taken_from
-from tekup_migrate.steps import Operator, Option, Question, SecretRequest
+from tekup_migrate.steps import Operator
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend

@@ -9,25 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.events import Event, StepChanged, StepState
 from tekup_migrate.phases import steps_of
 from tekup_migrate.plan import Plan
-from tekup_migrate.report.document import Report, to_json, write_report
-from tekup_migrate.rollback import Rollback
-from tekup_migrate.sitting import Opening, Sitting
-from tekup_migrate.steps import (
+from tekup_migrate.questions import (
     Answer,
     Attestation,
-    Operator,
-    Preview,
+    ConnectionAnswer,
+    ConnectionRequest,
     Question,
     Reply,
     SecretRequest,
-    Step,
     TextRequest,
 )
+from tekup_migrate.report.document import Report, to_json, write_report
+from tekup_migrate.rollback import Rollback
+from tekup_migrate.sitting import Opening, Sitting
+from tekup_migrate.steps import Operator, Preview, Step
 from tekup_migrate.walk import Ending
 
 PASSED, DIFFERS = 0, 1

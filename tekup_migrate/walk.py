@@ -13,17 +13,8 @@ from msgspec import Struct
 from tekup_migrate.errors import MigrationError, PauseRequested, WorldChangedError
 from tekup_migrate.events import StepChanged, StepFailed, StepState
 from tekup_migrate.journal import Journal, State
-from tekup_migrate.steps import (
-    Answer,
-    Context,
-    Danger,
-    DeclinedError,
-    Evidence,
-    Preview,
-    Reply,
-    SkippedError,
-    Step,
-)
+from tekup_migrate.questions import Answer, Reply
+from tekup_migrate.steps import Context, Danger, DeclinedError, Evidence, Preview, SkippedError, Step
 
 _MOST_PREVIEWS = 5
 

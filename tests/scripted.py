@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.credentials.secret import Secret
@@ -14,22 +13,18 @@ from tekup_migrate.events import Event
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import Journal, RunMemory
 from tekup_migrate.plan import BUILT_IN, Plan, read_plan
-from tekup_migrate.rehearsal.throw_away import throw_away_server
-from tekup_migrate.steps import (
+from tekup_migrate.questions import (
     Answer,
     Attestation,
-    Context,
-    Danger,
-    Evidence,
-    Preview,
+    ConnectionAnswer,
+    ConnectionRequest,
     Question,
     Reply,
     SecretRequest,
-    Step,
     TextRequest,
-    Undo,
-    Verdict,
 )
+from tekup_migrate.rehearsal.throw_away import throw_away_server
+from tekup_migrate.steps import Context, Danger, Evidence, Preview, Step, Undo, Verdict
 from tekup_migrate.surroundings import Secrets
 
 

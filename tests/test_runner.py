@@ -10,8 +10,9 @@ import pytest
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
 from tekup_migrate.journal import Journal, State
+from tekup_migrate.questions import Answer, Reply
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, Danger, Evidence, Reply, Step, Undo, Verdict
+from tekup_migrate.steps import Context, Danger, Evidence, Step, Undo, Verdict
 from tekup_migrate.walk import Ending
 from tests.scripted import FileStep, ScriptedOperator, make_context
 

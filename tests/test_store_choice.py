@@ -11,7 +11,7 @@ from tekup_migrate.credentials.sealed_file import SealedFileStore
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import CredentialStore, MemoryStore
 from tekup_migrate.events import Event
-from tekup_migrate.steps import SecretRequest
+from tekup_migrate.questions import SecretRequest
 from tekup_migrate.store_choice import SEALED_FILE, choose_store
 from tests.scripted import ScriptedOperator
 

@@ -16,7 +16,8 @@ from screens.widgets.diff_view import DiffView
 from screens.widgets.revealed import Revealed
 from screens.wording import one_line
 from tekup_migrate.parts import Part
-from tekup_migrate.steps import Answer, FileChange, Preview, Reply, Step
+from tekup_migrate.questions import Answer, Reply
+from tekup_migrate.steps import FileChange, Preview, Step
 
 
 class AcceptDialog(ConfirmDialog):

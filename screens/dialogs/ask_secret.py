@@ -15,7 +15,7 @@ from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.plan import Plan
-from tekup_migrate.steps import SecretRequest
+from tekup_migrate.questions import SecretRequest
 
 
 class SecretInput(Input):

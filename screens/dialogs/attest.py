@@ -14,7 +14,7 @@ from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
 from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
-from tekup_migrate.steps import Answer, Attestation, Reply
+from tekup_migrate.questions import Answer, Attestation, Reply
 
 _OPENABLE = ("https://", "http://")
 

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from screens.dialogs.dialog import Dialog
 from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
-from tekup_migrate.steps import Question
+from tekup_migrate.questions import Question
 
 _TENTH = 10
 """The option that 0 chooses; those after it have no key of their own."""

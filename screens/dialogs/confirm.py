@@ -19,7 +19,8 @@ from screens.widgets.diff_view import DiffView
 from screens.widgets.preview_view import blocks
 from screens.wording import one_line, plain
 from tekup_migrate.cover import Cover
-from tekup_migrate.steps import Answer, Danger, FileChange, Preview, Reply, Step
+from tekup_migrate.questions import Answer, Reply
+from tekup_migrate.steps import Danger, FileChange, Preview, Step
 
 _TAKEN_LETTERS = frozenset("S")
 _LAST_RESORT = "XZW"

@@ -17,11 +17,11 @@ from screens.dialogs.ask_secret import SecretInput
 from screens.dialogs.dialog import Dialog
 from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
 from tekup_migrate.postgres.named_parts import password_places
 from tekup_migrate.postgres.pasted import Reading, read_pasted
+from tekup_migrate.questions import ConnectionAnswer, ConnectionRequest
 
 # Where a URL's password can stand, finished or not: from the colon behind the user to the last @, or to the end.
 _IN_URL = re.compile(r"(?<=://)[^:/@\s]*:(?P<password>.*(?=@)|[^@]*$)")

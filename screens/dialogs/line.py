@@ -13,7 +13,7 @@ from textual.widgets import Input, Static
 from screens.dialogs.dialog import Dialog
 from screens.widgets.choice import Choice
 from screens.wording import one_line, plain
-from tekup_migrate.steps import TextRequest
+from tekup_migrate.questions import TextRequest
 
 
 class LineDialog(Dialog[str]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from screens.dialogs.line import LineDialog
-from tekup_migrate.steps import TextRequest
+from tekup_migrate.questions import TextRequest
 
 _WHY = "Why is this step skipped? The reason is kept in the journal and printed in the report."
 

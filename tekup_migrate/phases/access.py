@@ -90,8 +90,8 @@ async def _ask(
     context: Context, project_id: str, text: str, password: Secret | None, trouble: MigrationError | None
 ) -> Reading | None:
     """Ask until what the operator gives can be connected to; None when it is not at hand now."""
-    from tekup_migrate.connection_question import ConnectionRequest
     from tekup_migrate.postgres.pasted import read_pasted
+    from tekup_migrate.questions import ConnectionRequest
 
     project = context.project(project_id)
     while True:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tekup_migrate.steps import Answer, Attestation, Context, DeclinedError, SkippedError
+from tekup_migrate.questions import Answer, Attestation
+from tekup_migrate.steps import Context, DeclinedError, SkippedError
 
 
 async def attest(context: Context, *, id: str, title: str, instruction: str, address: str = "") -> None:

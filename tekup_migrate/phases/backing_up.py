@@ -13,8 +13,8 @@ from tekup_migrate.phases.covering import backup_note, backups_root
 from tekup_migrate.phases.ownership import is_created
 from tekup_migrate.phases.resolutions import all_moves
 from tekup_migrate.plan import Phase, Plan
+from tekup_migrate.questions import Answer
 from tekup_migrate.steps import (
-    Answer,
     Command,
     Context,
     DeclinedError,

@@ -10,7 +10,8 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.access import both_sides, connected, label_of
 from tekup_migrate.phases.resolutions import PlacedMove
 from tekup_migrate.phases.tables import table_moves
-from tekup_migrate.steps import Context, DeclinedError, Option, Question, Verdict
+from tekup_migrate.questions import Option, Question
+from tekup_migrate.steps import Context, DeclinedError, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import TableMove, TableOutcome

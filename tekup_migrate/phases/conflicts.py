@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tekup_migrate.steps import Option, Question
+from tekup_migrate.questions import Option, Question
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import ColumnDifference, NaturalKeyClash, RowDifference, TableOutcome

@@ -16,19 +16,8 @@ from tekup_migrate.phases.schema import transplant_of
 from tekup_migrate.phases.tables import target_tables
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import (
-    Context,
-    Danger,
-    Evidence,
-    Option,
-    Preview,
-    Question,
-    Remark,
-    Sql,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.questions import Option, Question
+from tekup_migrate.steps import Context, Danger, Evidence, Preview, Remark, Sql, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     import asyncpg

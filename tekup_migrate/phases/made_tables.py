@@ -13,7 +13,8 @@ from tekup_migrate.phases.access import connected
 from tekup_migrate.phases.resolutions import PlacedMove, agree_to_make
 from tekup_migrate.phases.tables import SCHEMA, look_up
 from tekup_migrate.plan import Move
-from tekup_migrate.steps import Context, Evidence, Option, Question, Remark, Verdict
+from tekup_migrate.questions import Option, Question
+from tekup_migrate.steps import Context, Evidence, Remark, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.phases.tables import LookedUp

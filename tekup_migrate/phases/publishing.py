@@ -12,18 +12,7 @@ from tekup_migrate.phases.env_undo import rewritten_texts, written_by_us
 from tekup_migrate.phases.prisma import own_config
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import (
-    Action,
-    Command,
-    Context,
-    Danger,
-    Evidence,
-    Preview,
-    Remark,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.steps import Action, Command, Context, Danger, Evidence, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.git.commits import CommitRecord

@@ -12,6 +12,7 @@ from tekup_migrate.loopback import is_loopback
 from tekup_migrate.phases.access import connected, label_of, url_of
 from tekup_migrate.phases.backing_up import opening_remarks, request_of
 from tekup_migrate.phases.covering import backup_before, backups_root, cover_of
+from tekup_migrate.questions import Option, Question
 from tekup_migrate.steps import (
     Command,
     Context,
@@ -19,9 +20,7 @@ from tekup_migrate.steps import (
     DeclinedError,
     Evidence,
     Figure,
-    Option,
     Preview,
-    Question,
     Remark,
     Step,
     Undo,

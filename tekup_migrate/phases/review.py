@@ -16,7 +16,8 @@ from tekup_migrate.phases.resolutions import (
     undecide,
 )
 from tekup_migrate.postgres.quoting import Relation, cut_name
-from tekup_migrate.steps import Context, Option, Question, TextRequest
+from tekup_migrate.questions import Option, Question, TextRequest
+from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.catalog.objects import ObjectKey

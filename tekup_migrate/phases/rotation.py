@@ -6,16 +6,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.phases.attesting import attest
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import (
-    Context,
-    Evidence,
-    Manual,
-    Preview,
-    Remark,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.steps import Context, Evidence, Manual, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.credentials.leaks import Leak

@@ -23,19 +23,8 @@ from tekup_migrate.phases.since_cut_over import forget_baselines, note_baselines
 from tekup_migrate.phases.tables import table_moves
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import Phase, Plan
-from tekup_migrate.steps import (
-    Answer,
-    Context,
-    Danger,
-    Evidence,
-    Figure,
-    Preview,
-    Remark,
-    Sql,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.questions import Answer
+from tekup_migrate.steps import Context, Danger, Evidence, Figure, Preview, Remark, Sql, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome

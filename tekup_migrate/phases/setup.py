@@ -13,19 +13,7 @@ from tekup_migrate.phases.keys import CheckKeys, needs_keys
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.taken_back import reverted
 from tekup_migrate.plan import App, Phase, Plan
-from tekup_migrate.steps import (
-    Action,
-    Command,
-    Context,
-    Danger,
-    Evidence,
-    Figure,
-    Preview,
-    Remark,
-    Step,
-    Undo,
-    Verdict,
-)
+from tekup_migrate.steps import Action, Command, Context, Danger, Evidence, Figure, Preview, Remark, Step, Undo, Verdict
 
 if TYPE_CHECKING:
     from tekup_migrate.git.branches import BranchRecord

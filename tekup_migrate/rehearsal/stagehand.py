@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.plan import Plan
-from tekup_migrate.rehearsal.writer import Writers
-from tekup_migrate.steps import (
+from tekup_migrate.questions import (
     Answer,
     Attestation,
-    Operator,
-    Preview,
+    ConnectionAnswer,
+    ConnectionRequest,
     Question,
     Reply,
     SecretRequest,
-    Step,
     TextRequest,
 )
+from tekup_migrate.rehearsal.writer import Writers
+from tekup_migrate.steps import Operator, Preview, Step
 
 
 class Stagehand:

@@ -34,10 +34,11 @@ from tekup_migrate.phases.covering import backup_note, cover_of
 from tekup_migrate.phases.restoring import RestoreBackup
 from tekup_migrate.plan import BUILT_IN, Backups, Plan, read_plan
 from tekup_migrate.postgres.programs import embedded_program
+from tekup_migrate.questions import Answer, Reply
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.secret_source import SecretSource
 from tekup_migrate.sitting import Surroundings, open_sitting
-from tekup_migrate.steps import Answer, Context, Reply, SkippedError, Verdict
+from tekup_migrate.steps import Context, SkippedError, Verdict
 from tests.backup.conftest import LEDGER, Ledger
 from tests.backup.test_drill import backed_up
 from tests.scripted import NoSecrets, ScriptedOperator, make_context

@@ -23,11 +23,12 @@ from tekup_migrate.events import Listener
 from tekup_migrate.phases.restoring import RestoreTable
 from tekup_migrate.plan import read_plan
 from tekup_migrate.postgres.quoting import Relation
+from tekup_migrate.questions import Question
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.report.document import to_markdown
 from tekup_migrate.secret_source import PASSWORD, SecretSource
 from tekup_migrate.sitting import Sitting, Surroundings, open_sitting
-from tekup_migrate.steps import Operator, Question
+from tekup_migrate.steps import Operator
 from tests.backup.conftest import Ledger
 from tests.backup.test_drill import backed_up
 from tests.screens.scenery import heard, shown, until

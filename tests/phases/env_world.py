@@ -14,8 +14,9 @@ from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.env import RewriteEnv
 from tekup_migrate.plan import Plan
+from tekup_migrate.questions import Reply
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Context, FileChange, Preview, Reply
+from tekup_migrate.steps import Context, FileChange, Preview
 from tekup_migrate.walk import Outcome
 from tests.keymaking import made_jwt, made_ref, made_secret_key
 from tests.scripted import NoSecrets, ScriptedOperator, make_context

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tekup_migrate.connection_question import ConnectionAnswer
 from tekup_migrate.credentials.redactor import Redactor
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.credentials.store import MemoryStore
@@ -21,6 +20,7 @@ from tekup_migrate.journal import Journal
 from tekup_migrate.phases.access import connected, side_of, url_of
 from tekup_migrate.phases.connecting import Connect
 from tekup_migrate.plan import BUILT_IN, Plan, read_plan
+from tekup_migrate.questions import ConnectionAnswer
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.secret_source import PASSWORD, SecretSource
 from tekup_migrate.steps import Context, Verdict

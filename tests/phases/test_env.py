@@ -15,9 +15,10 @@ from tekup_migrate.parts import DOCUMENT, LEAVE, REWRITE, SKIP
 from tekup_migrate.phases.encryption import KeysKept, NoteKeys
 from tekup_migrate.phases.env_undo import documented_mentions
 from tekup_migrate.plan import Encryption
+from tekup_migrate.questions import Answer, Reply
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, FileChange, Remark, Reply, Verdict
+from tekup_migrate.steps import Context, FileChange, Remark, Verdict
 from tekup_migrate.walk import Ending
 from tests.keymaking import made_jwt
 from tests.phases.env_world import EnvWorld, choices, shown

@@ -11,9 +11,10 @@ import pytest
 from tekup_migrate.credentials.seal import Seal
 from tekup_migrate.parts import REWRITE
 from tekup_migrate.phases.publishing import Commit
+from tekup_migrate.questions import Answer, Reply
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Remark, Reply
+from tekup_migrate.steps import Remark
 from tekup_migrate.walk import Ending, Outcome
 from tests.phases.env_world import EnvWorld
 

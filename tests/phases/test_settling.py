@@ -11,9 +11,10 @@ from tekup_migrate.phases.backing_up import request_of
 from tekup_migrate.phases.since_cut_over import RowsKept
 from tekup_migrate.phases.target_state import target_state
 from tekup_migrate.plan import Move
+from tekup_migrate.questions import Question
 from tekup_migrate.real import decisions
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
-from tekup_migrate.steps import Question, Sql, Verdict
+from tekup_migrate.steps import Sql, Verdict
 from tests.phases.moving import Moving, plan_of, run, value
 from tests.postgres.transplant.judge import connected, dump
 

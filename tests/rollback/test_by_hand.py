@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from tekup_migrate.errors import WorldChangedError
 from tekup_migrate.phases.access import connected
-from tekup_migrate.steps import Answer, FileChange, Remark, Reply
+from tekup_migrate.questions import Answer, Reply
+from tekup_migrate.steps import FileChange, Remark
 from tekup_migrate.walk import Ending
 from tests.rollback.conftest import Stage
 from tests.rollback.pictures import differences, picture

@@ -9,9 +9,10 @@ import pytest
 from tekup_migrate.errors import MigrationError, WorldChangedError
 from tekup_migrate.events import Event, StepChanged, StepFailed, StepState
 from tekup_migrate.journal import Journal, State
+from tekup_migrate.questions import Answer, Reply
 from tekup_migrate.rollback import Rollback
 from tekup_migrate.runner import Runner
-from tekup_migrate.steps import Answer, Context, Danger, Evidence, Preview, Reply, Step, Undo, Verdict
+from tekup_migrate.steps import Context, Danger, Evidence, Preview, Step, Undo, Verdict
 from tekup_migrate.walk import Ending
 from tests.scripted import FileStep, ScriptedOperator, make_context
 

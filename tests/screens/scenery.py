@@ -22,11 +22,11 @@ from tekup_migrate.events import ChunkChanged, ChunkState, Listener, OutputLine,
 from tekup_migrate.gate import Gate
 from tekup_migrate.journal import JOURNAL, Journal, RunMemory
 from tekup_migrate.plan import Plan
+from tekup_migrate.questions import Attestation, Option, Question, SecretRequest, TextRequest
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.runner import Runner
 from tekup_migrate.sitting import Opening, Sitting
 from tekup_migrate.steps import (
-    Attestation,
     Command,
     Context,
     Danger,
@@ -36,14 +36,10 @@ from tekup_migrate.steps import (
     FileChange,
     Manual,
     Operator,
-    Option,
     Preview,
-    Question,
     Remark,
-    SecretRequest,
     Sql,
     Step,
-    TextRequest,
     Undo,
     Verdict,
 )

@@ -10,9 +10,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from screens.dialogs.connect import ConnectDialog, masked
-from tekup_migrate.connection_question import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.errors import ConnectionFailedError
+from tekup_migrate.questions import ConnectionAnswer, ConnectionRequest
 from tekup_migrate.steps import Context, Evidence, Preview, Step, Verdict
 from tests.screens.scenery import Scenery, heard, shown, started, until
 from tests.screens.sizes import SMALL_FIRST

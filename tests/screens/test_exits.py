@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from screens.dialogs.choose import ChooseDialog
-from tekup_migrate.steps import Option, Question
+from tekup_migrate.questions import Option, Question
 from tests.screens.scenery import Scenery, ScriptedStep, heard, shown, until
 
 SECRET = "hunter2"  # what the scenery's redactor holds

@@ -13,7 +13,7 @@ from screens.dialogs.attest import AttestDialog
 from screens.dialogs.choose import ChooseDialog
 from screens.dialogs.line import LineDialog
 from screens.dialogs.reason import ReasonDialog
-from tekup_migrate.steps import Option, Question
+from tekup_migrate.questions import Option, Question
 from tests.screens.scenery import AttestStep, ChoiceStep, LineStep, Scenery, SecretStep, heard, shown, started, until
 from tests.screens.sizes import SMALL_FIRST
 
