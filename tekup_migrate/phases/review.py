@@ -29,6 +29,8 @@ Look = Callable[[], Awaitable["TransplantPlan"]]
 
 _STOP, _GO_ON, _CHANGE, _BACK, _MORE, _AS_FOUND = "stop", "go on", "change", "back", "more", "as found"
 _NOBODY_SAID = "nobody said that they mean it; where one is run as SQL, it looks for the old name in the target"
+_A_WORD = "rather a word of its rows than the thing; it can be let follow"
+_ROWS_STAY = "Exactly the lines shown change. Rows keep the old word: a new check may refuse them."
 _EXPOSED = "The API shows it only where that schema is among its exposed ones."
 _LONGEST = 40
 """Bytes of an old name that a new one is made from."""
@@ -232,16 +234,21 @@ def _string_options() -> tuple[Option, ...]:
 def _other_wording(item: Item) -> tuple[Option, ...]:
     """Return the offer to decide otherwise about strings that say an old name, where there are some."""
     from tekup_migrate.postgres.comparison import FollowStrings
+    from tekup_migrate.postgres.comparison.strings import MEANT
 
     keep, follow = _string_options()
+    if item.kind not in MEANT:
+        follow = Option(follow.id, follow.label, _ROWS_STAY)
     return ((keep if isinstance(item.strings, FollowStrings) else follow),) if item.offer else ()
 
 
 def strings_line(item: Item) -> str:
     """Return what becomes of an object's strings that say an old name, with each line that does, for the evidence."""
     from tekup_migrate.postgres.comparison import FollowStrings
+    from tekup_migrate.postgres.comparison.strings import MEANT
 
-    sign, told = "-", f"keep the old name ({getattr(item.strings, 'reason', '') or _NOBODY_SAID})"
+    why = _NOBODY_SAID if item.kind in MEANT else _A_WORD
+    sign, told = "-", f"keep the old name ({getattr(item.strings, 'reason', '') or why})"
     if isinstance(item.strings, FollowStrings):
         sign, told = "+", "follow the rename, as the operator confirmed"
     lines = " / ".join(line[1:].strip() for line in item.offer if line.startswith(sign))

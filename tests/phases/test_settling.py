@@ -377,3 +377,54 @@ async def test_sequences_that_stand_alone_go_on_and_grants_are_compared_after_th
     unlike = await moving.go("access")
     assert unlike.verdict is Verdict.DIFFERS
     assert any("sequence public.number: authenticated lost" in fact for fact in unlike.facts)
+
+
+WORDS = """
+CREATE DOMAIN public.word AS text DEFAULT 'notes' CHECK (VALUE <> 'marks');
+ALTER TABLE public.notes ADD w public.word, ADD kind text DEFAULT 'notes', ADD seen text DEFAULT 'my notes',
+    ADD next bigint DEFAULT nextval('public.number'), ADD CONSTRAINT known CHECK (kind IN ('notes', 'other'));
+CREATE INDEX notes_kind ON public.notes (kind) WHERE kind <> 'notes';
+CREATE FUNCTION public.first_of(word text) RETURNS text LANGUAGE sql STABLE
+    RETURN (SELECT min(notes.body) || word FROM public.notes);
+ALTER TABLE public.notes ADD via text DEFAULT public.first_of('notes');
+CREATE STATISTICS public.notes_words ON (kind || 'notes'), at FROM public.notes;
+"""
+
+
+async def test_words_in_defaults_checks_and_predicates_that_are_an_old_name_are_listed_and_followed_only_when_said(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE, WORDS)
+    before = await dump(moving.target)
+    following = ("index public.notes_kind", "table public.notes")
+    answers = [each for item in following for each in ("Change one", item, "follow the rename")]
+    picking = Picking(moving, *answers, "Go on")
+    facts = (await moving.go("compare")).facts
+    assert not [question for question in picking.seen if question.title.startswith("Do the strings")]
+    left = "(a text in it says an old name, and is left as it is)"
+    told = {fact.partition(" →")[0].removesuffix(left).strip() for fact in facts if fact.endswith(left)}
+    assert told == {
+        "moves: domain public.word",
+        "moves: constraint known on public.notes",
+        "moves: statistics object public.notes_words",
+    }
+    kept = next(fact for fact in facts if fact.startswith("strings of constraint known on public.notes keep the old"))
+    assert "'notes'::text, 'other'::text" in kept
+    assert kept in await moving.shown("create")
+    followed = [fact for fact in facts if "follow the rename, as the operator confirmed" in fact]
+    assert len(followed) == len(following)
+    assert not [fact for fact in followed if "my notes" in fact]
+    assert (await moving.go(*CARRIED)).verdict is Verdict.PASSED
+    index = str(await value(moving.target, "SELECT pg_get_indexdef('public.app_notes_kind'::regclass)"))
+    assert "(kind <> 'app_notes'::text)" in index
+    await run(moving.target, "INSERT INTO public.app_notes (id, kind) VALUES (99, 'notes')")
+    assert (
+        await value(moving.target, "SELECT w || right(via, 9) FROM public.app_notes WHERE id = 99") == "notesapp_notes"
+    )
+    default = (
+        "SELECT column_default FROM information_schema.columns WHERE table_name = 'app_notes' AND column_name = 'kind'"
+    )
+    assert await value(moving.target, default) == "'app_notes'::text"
+    await run(moving.target, "DELETE FROM public.app_notes WHERE id = 99")
+    await moving.take_back("attach", "copy", "create")
+    assert await dump(moving.target) == before

@@ -36,7 +36,7 @@ from tekup_migrate.postgres.comparison.moves import (
 )
 from tekup_migrate.postgres.comparison.roles import about_roles
 from tekup_migrate.postgres.comparison.selection import Selection, Tie, select
-from tekup_migrate.postgres.comparison.strings import changed_lines, offered
+from tekup_migrate.postgres.comparison.strings import MEANT, changed_lines, offered, with_words
 from tekup_migrate.postgres.ddl.naming import Naming, naming, renamed_part
 from tekup_migrate.postgres.ddl.rendering import Identities, definition, statements
 from tekup_migrate.postgres.quoting import Relation
@@ -110,7 +110,7 @@ class Item(Struct, frozen=True, kw_only=True):
     @property
     def asks_about_strings(self) -> bool:
         """Whether the operator has still to say whether its string constants follow."""
-        return bool(self.offer) and self.strings is None and self.disposition is Disposition.MOVES
+        return self.kind in MEANT and bool(self.offer) and not self.strings and self.disposition is Disposition.MOVES
 
     @property
     def has_own_schema(self) -> bool:
@@ -298,6 +298,9 @@ class _Comparing:
             disposition, reason, existing = self._compared(found)
         sql = ";\n".join(statements(found, self.names, self.source_identities))
         diff, left = self._diff(found)
+        offer = offered(found, self.names, self.source_identities)
+        if disposition is Disposition.MOVES:
+            reason = with_words(reason, found.key, offer, self.names)
         return Item(
             key=found.key,
             target=self.names.key(found.key),
@@ -308,7 +311,7 @@ class _Comparing:
             existing=existing,
             diff=diff,
             leftovers=left,
-            offer=offered(found, self.names, self.source_identities),
+            offer=offer,
         )
 
     def _compared(self, found: CatalogObject) -> tuple[Disposition, str, str]:

@@ -33,6 +33,7 @@ class Rest:
 
     def completed(self, naming: Naming, identities: Identities) -> list[str]:
         """Return the statements that make the whole of what was made at first."""
+        naming = naming.of(self.whole)
         match self.whole, self.shell:
             case Table() as whole, Table() as shell:
                 alter = f"ALTER TABLE {sql_name(naming.key(whole.key))} ALTER COLUMN"

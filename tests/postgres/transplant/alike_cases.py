@@ -53,7 +53,7 @@ ALIKE_CASES = [
         CREATE VIEW public.longest AS SELECT (SELECT max(notes.id) FROM audit.notes) AS a,
             (SELECT max(notes.id) FROM public.notes) AS b
             UNION SELECT notes.id, n FROM audit.notes, unnest(ARRAY[1]) AS n
-            UNION ALL SELECT notes.id, n FROM public.notes, unnest(ARRAY[2]) AS n;
+            UNION SELECT notes.id, n FROM public.notes, unnest(ARRAY[2]) AS n;
         CREATE FUNCTION public.count_parsed() RETURNS bigint LANGUAGE sql RETURN (
             SELECT count(*) FROM audit.notes, public.notes WHERE public.notes.a = audit.notes.a);
         """,
