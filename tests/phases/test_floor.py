@@ -8,7 +8,7 @@ import pytest
 
 from tekup_migrate.plan import Move, Policy
 from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorIndex
-from tekup_migrate.postgres.transplant.floor import same_type
+from tekup_migrate.postgres.ddl.type_names import same_type
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
 from tests.phases.moving import Moving, plan_of, run, value
@@ -180,6 +180,15 @@ async def test_keys_comments_and_row_security_of_the_floor_are_added_to_a_table_
         ("public.source_type", "source_type", True),
         ("numeric(10,2)", "decimal(10, 2)", True),
         ("text", "uuid", False),
+        ("integer[]", "int[]", True),
+        ("integer[]", "int", False),
+        ("timestamp(3) without time zone", "timestamp (3)", True),
+        ("timestamp(3) with time zone", "timestamptz(3)", True),
+        ("character(1)", "char", True),
+        ("character(1)", '"char"', False),
+        ("numeric(10,0)", "dec(10)", True),
+        ("real", "float(24)", True),
+        ("bigint", "serial8", True),
     ],
 )
 def test_a_type_is_the_same_by_any_of_its_names(found: str, wanted: str, same: bool) -> None:

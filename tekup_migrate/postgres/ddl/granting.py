@@ -11,6 +11,7 @@ from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.ddl.grantors import Giving
 from tekup_migrate.postgres.ddl.naming import Naming, sql_name
 from tekup_migrate.postgres.ddl.rendering import keyword
+from tekup_migrate.postgres.ddl.type_names import is_serial
 from tekup_migrate.postgres.quoting import quote_ident, quote_literal
 
 _LETTERS = {
@@ -136,7 +137,7 @@ def _column_grant(column: Column, grant: Grant, relation: str) -> str:
 def _serial_grants(columns: Iterable[Column], relation: str, others: Iterable[Grant]) -> list[str]:
     """Return what lets whoever may insert draw numbers for a ``serial`` column, whose sequence the server names."""
     grantees = ", ".join(_role(grant.grantee) for grant in others if "INSERT" in grant.privileges)
-    serial = [column.name for column in columns if column.type.lower().endswith("serial")] if grantees else []
+    serial = [column.name for column in columns if is_serial(column.type)] if grantees else []
     found = []
     for name in serial:
         sequence = f"pg_catalog.pg_get_serial_sequence({quote_literal(relation)}, {quote_literal(name)})"

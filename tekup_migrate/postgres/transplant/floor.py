@@ -7,7 +7,7 @@ again, undoing) treats it like the source's own. What the target has made of it 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -29,11 +29,12 @@ from tekup_migrate.postgres.catalog.objects import (
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.moves import TableMove
 from tekup_migrate.postgres.ddl.naming import Naming, renamed_part
+from tekup_migrate.postgres.ddl.type_names import is_serial, same_type
 from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident, quote_idents
 from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
 VECTOR_METHODS = ("ivfflat", "hnsw")
-_TYPE = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)(.*)", re.DOTALL)
+_TYPE = re.compile(r'\s*("(?:[^"]|"")+"|[^\W\d]\w*)(.*)', re.DOTALL)
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
@@ -186,7 +187,7 @@ class _Raising:
         if used:
             self._need(table, used)
         filled = move.made or bool(wanted.default)
-        keyed = move.made and (wanted.name in move.floor.primary_key or wanted.type.lower().endswith("serial"))
+        keyed = move.made and (wanted.name in move.floor.primary_key or is_serial(wanted.type))
         return Column(
             number=number,
             name=wanted.name,
@@ -201,7 +202,7 @@ class _Raising:
         match = _TYPE.match(type_)
         if match is None:
             return type_, None
-        name, rest = match.group(1).lower(), match.group(2)
+        name, rest = tokens(match.group(1))[0].name or "", match.group(2)
         for kind in sorted(TYPES):
             key = ObjectKey(kind, schema, name)
             if key in self.objects:
@@ -366,33 +367,3 @@ def _index_name(table: str, wanted: FloorIndex) -> tuple[str, str]:
     """Return what an index is called, and the ending that it keeps where that has to be cut."""
     columns = "_".join(re.sub(r"\W+", "_", column).strip("_") for column in wanted.columns)
     return f"{table}_{columns}", "_key" if wanted.unique else "_idx"
-
-
-_ALIASES: Mapping[str, str] = {
-    "timestamptz": "timestamp with time zone",
-    "timestamp": "timestamp without time zone",
-    "varchar": "character varying",
-    "int": "integer",
-    "int4": "integer",
-    "int8": "bigint",
-    "int2": "smallint",
-    "float8": "double precision",
-    "float4": "real",
-    "bool": "boolean",
-    "serial": "integer",
-    "bigserial": "bigint",
-    "smallserial": "smallint",
-    "decimal": "numeric",
-}
-
-
-def same_type(found: str, wanted: str) -> bool:
-    """Whether a type as the server prints it is the one that a plan writes, by another name or without its schema."""
-    return _plain(found) == _plain(wanted)
-
-
-def _plain(type_: str) -> str:
-    text = "".join(token.name or token.text for token in tokens(type_.strip()) if token.text != '"')
-    word, bracket, rest = text.lower().partition("(")
-    word = word.strip().rpartition(".")[2]
-    return _ALIASES.get(word, word) + bracket + rest.replace(" ", "")
