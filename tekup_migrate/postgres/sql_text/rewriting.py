@@ -145,7 +145,7 @@ def _schema_of(reference: Reference, parsed: Text, renames: Renames, changed: Ma
     """
     relation = reference.role in (Role.RELATION, Role.PREFIX)
     known = {*changed, *(schema for schema, name in renames.kept if relation and name == reference.name)}
-    if reference.role is Role.PREFIX:
+    if len(known) > 1 and reference.role is Role.PREFIX:
         named = parsed.unaliased(reference.name, reference.first) & known
         if named:
             return min(named)

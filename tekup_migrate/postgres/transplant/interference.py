@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from tekup_migrate.errors import MigrationError
-from tekup_migrate.postgres.catalog.objects import RELATIONS, EventTrigger, ObjectKey
+from tekup_migrate.postgres.catalog.objects import RELATIONS, CatalogObject, EventTrigger, ObjectKey, Sequence
 from tekup_migrate.postgres.catalog.reading import Catalog
 from tekup_migrate.postgres.comparison.access import access_differences
 from tekup_migrate.postgres.comparison.items import Item
+from tekup_migrate.postgres.comparison.roles import WITHOUT_OWNER, owner_there
 from tekup_migrate.postgres.comparison.strings import changed_lines
 from tekup_migrate.postgres.transplant.event_triggers import described, remedy_for, watching
 from tekup_migrate.postgres.transplant.planning import TransplantPlan, planned_again
@@ -50,6 +51,7 @@ def _differences(plan: TransplantPlan, target: Catalog, made: Collection[ObjectK
     left = (statement.sql for statement in (*again.before, *again.after) if statement.new and statement.creates in made)
     found += [f"it is not there any more: {sql}" for sql in left]
     found += access_differences(again.source, target, items)
+    found += [line for item in items for line in _of_another(again.source.objects[item.key], item, target)]
     for key in made:
         if key.kind in RELATIONS:
             found += [f"{other} was added to {key}" for other in strangers(target, key, made)]
@@ -59,3 +61,12 @@ def _differences(plan: TransplantPlan, target: Catalog, made: Collection[ObjectK
 def _otherwise(item: Item) -> list[str]:
     lines = (line for line in changed_lines(item.definition, item.existing) if line[:1] in "+-")
     return [f"{item.target} is defined otherwise", *(f"  {line}" for line in lines)]
+
+
+def _of_another(here: CatalogObject, item: Item, target: Catalog) -> list[str]:
+    """Return who owns an object that somebody else should; a column's own sequence goes with its table."""
+    there = target.objects.get(item.target)
+    follows = isinstance(here, Sequence) and here.owned_by
+    if there is None or follows or here.key.kind in WITHOUT_OWNER or there.owner == owner_there(here, target):
+        return []
+    return [f"{item.target} is owned by {there.owner} and not by {owner_there(here, target)}"]

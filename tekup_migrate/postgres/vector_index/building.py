@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import Listener, Progress, Ran
+from tekup_migrate.postgres.catalog.event_triggers import read_event_triggers
 from tekup_migrate.postgres.catalog.objects import Kind, ObjectKey
 from tekup_migrate.postgres.catalog.reading import read_catalog
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant.applying import Created, Record, created
+from tekup_migrate.postgres.transplant.event_triggers import refusing
 from tekup_migrate.postgres.vector_index.recommendation import Recommendation
 
 if TYPE_CHECKING:
@@ -138,6 +140,7 @@ async def _run(
 ) -> None:
     import asyncpg
 
+    triggers = await read_event_triggers(connection)
     watching = None
     if watcher is not None:
         pid = connection.get_server_pid()
@@ -145,11 +148,12 @@ async def _run(
     try:
         await connection.execute(statement)
     except asyncpg.PostgresError as error:
+        refused = refusing(error, triggers)
         raise MigrationError(
             f"The index {recommendation.name} could not be built",
-            happened=f"Postgres said: {error}.",
+            happened=refused.happened,
             unchanged="The rows are all there; searches scan them, which is exact but slow.",
-            remedy="Choose another kind of index or other parameters, and build again.",
+            remedy=refused.remedy or "Choose another kind of index or other parameters, and build again.",
             details=statement,
         ) from error
     finally:

@@ -6,7 +6,9 @@ import pytest
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.comparison import Disposition
+from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.transplant import Created, apply_before, undo
+from tekup_migrate.postgres.vector_index import Method, build, recommend, server_memory, vector_columns
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tests.postgres.transplant.comparing import SOURCE, applied, as_superuser, item, planned, run
 from tests.postgres.transplant.judge import connected, dump
@@ -99,7 +101,8 @@ async def test_an_event_trigger_that_refuses_drops_is_named_when_what_was_create
     target_server: SharedServer, source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
     await run(source_database, SOURCE)
-    made = await applied(target_database, await planned(source_database, target_database))
+    plan = await planned(source_database, target_database)
+    made = await applied(target_database, plan)
     trigger = "CREATE EVENT TRIGGER keep ON sql_drop EXECUTE FUNCTION public.refuse()"
     await as_owner(target_server, target_database, REFUSE + trigger)
     before = await dump(target_database)
@@ -116,6 +119,7 @@ async def test_an_event_trigger_that_refuses_drops_is_named_when_what_was_create
         ("", '+ALTER TABLE "public"."app_documents" ENABLE ROW LEVEL SECURITY'),
         ("GRANT SELECT ON public.app_documents TO pg_monitor", "app_documents: pg_monitor gained SELECT"),
         ("CREATE POLICY more ON public.app_documents", "policy more on public.app_documents was added to table"),
+        ("ALTER TABLE public.app_documents OWNER TO service_role", "is owned by service_role and not by postgres"),
         ("COMMENT ON TABLE public.app_documents IS 'seen'", "table public.app_documents: another comment"),
     ],
 )
@@ -131,6 +135,7 @@ async def test_an_event_trigger_that_changes_what_is_created_is_told_and_nothing
         await run(source_database, "ALTER TABLE public.documents ENABLE ROW LEVEL SECURITY")
     sql = ENSURE_RLS.replace("END LOOP;", f"{also or 'NULL'}; END LOOP;")
     await as_owner(target_server, target_database, sql)
+    await run(target_database, "GRANT CREATE ON SCHEMA public TO service_role")
     before = await dump(target_database)
     plan = await planned(source_database, target_database)
     journal: list[Created] = []
@@ -156,3 +161,20 @@ async def test_an_event_trigger_that_switches_row_security_on_is_no_matter_where
     async with connected(target_database) as here:
         await undo(here, made)
     assert await dump(target_database) == before
+
+
+async def test_an_event_trigger_that_refuses_a_vector_index_is_named(
+    target_server: SharedServer, target_database: SupabaseDatabase
+) -> None:
+    await run(target_database, "CREATE TABLE public.notes (id int PRIMARY KEY, embedding extensions.vector(3))")
+    trigger = (
+        "CREATE EVENT TRIGGER late ON ddl_command_end WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION public.refuse()"
+    )
+    await as_owner(target_server, target_database, REFUSE + trigger)
+    async with connected(target_database) as here:
+        (column,) = await vector_columns(here, [Relation("public", "notes")])
+        chosen = recommend(column, await server_memory(here), method=Method.HNSW)
+        with pytest.raises(MigrationError) as refusal:
+            await build(here, chosen, record=lambda _: None, listen=lambda _: None)
+    assert refusal.value.happened.startswith("The event trigger late (on ddl_command_end, runs public.refuse())")
+    assert 'ALTER EVENT TRIGGER "late" DISABLE' in refusal.value.remedy

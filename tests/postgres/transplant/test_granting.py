@@ -50,6 +50,27 @@ async def test_a_right_whose_giver_cannot_give_it_in_the_target_comes_from_the_o
     assert await dump(target_database) == before
 
 
+async def test_a_right_on_a_function_of_a_type_that_its_giver_may_not_look_up_comes_from_the_owner(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    await run(
+        source_database,
+        SOURCE
+        + """
+        CREATE SCHEMA app; CREATE TYPE app.kind AS ENUM ('a'); GRANT USAGE ON SCHEMA app TO anon;
+        CREATE FUNCTION public.of_kind(app.kind) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.documents';
+        GRANT EXECUTE ON FUNCTION public.of_kind(app.kind) TO anon WITH GRANT OPTION;
+        SET ROLE anon; GRANT EXECUTE ON FUNCTION public.of_kind(app.kind) TO pg_monitor; RESET ROLE;
+        REVOKE USAGE ON SCHEMA app FROM anon;
+        """,
+    )
+    plan = await planned(source_database, target_database)
+    why = "EXECUTE of pg_monitor comes from the owner: anon may not use schema app there"
+    assert item(plan, "of_kind").reason == why
+    await applied(target_database, plan)
+    assert await unlike(source_database, target_database) == ()
+
+
 async def test_a_right_that_comes_from_another_by_now_is_told(
     source_database: SupabaseDatabase, target_database: SupabaseDatabase
 ) -> None:
