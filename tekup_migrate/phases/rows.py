@@ -227,6 +227,13 @@ class CopyRows(_RowsStep):
         compared = await written_since(context, ours) if held else ()
         unique = [line for outcome in compared if (line := only_there(outcome))]
         unique += [table.line for table in await made_tables(context, ours) if table.rows]
+        # Comparing takes its time, and nobody has looked at a row that came meanwhile.
+        first, held = held, await held_rows(context, self.moves(context))
+        unique += [
+            f"{name} is being written to: {first.get(name, 0):,} rows became {rows:,}"
+            for name, rows in held.items()
+            if rows != first.get(name, 0)
+        ]
         return Preview(
             title=f"Empty the tables that “{self.title}” filled",
             target=where,

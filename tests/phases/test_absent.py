@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import msgspec
 import pytest
 
 from tekup_migrate.errors import MigrationError, WorldChangedError
+from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.phases.made_tables import made_tables, with_made
 from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
-from tekup_migrate.phases.resolutions import all_moves
+from tekup_migrate.phases.resolutions import PlacedMove, all_moves
 from tekup_migrate.phases.since_cut_over import LateWrites, RowsKept
 from tekup_migrate.plan import BUILT_IN, Move, Policy, read_plan
 from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorIndex
+from tekup_migrate.postgres.outcome import TableOutcome
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
-from tekup_migrate.steps import Verdict
+from tekup_migrate.steps import Context, Verdict
 from tests.phases.moving import Moving, plan_of, run, value
 from tests.phases.test_settling import Picking
 from tests.postgres.transplant.judge import dump
@@ -146,7 +149,9 @@ async def test_a_floor_without_columns_says_which_key_is_missing(
         await moving.go("compare")
 
 
-async def test_rows_written_to_a_made_table_are_told_and_never_go_unseen(moving: Moving) -> None:
+async def test_rows_written_to_a_made_table_are_told_and_never_go_unseen(
+    moving: Moving, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await run(moving.source, SOURCE)
     Picking(moving, "Make it empty")
     await moving.go("compare", "create", "copy", "attach", "rows")
@@ -164,6 +169,17 @@ async def test_rows_written_to_a_made_table_are_told_and_never_go_unseen(moving:
     preview = await moving.step("copy").preview_revert(moving.context)
     assert any("2 rows were written to it at the target" in line for line in preview.destroys)
     assert preview.typed_name, "they exist nowhere else"
+
+    async def written_meanwhile(context: Context, moves: Sequence[PlacedMove]) -> tuple[TableOutcome, ...]:
+        """Compare, and write a row before anybody goes on."""
+        found = await written_since(context, moves)
+        await run(moving.target, "INSERT INTO public.app_notes VALUES (99)")
+        return found
+
+    monkeypatch.setattr("tekup_migrate.phases.rows.written_since", written_meanwhile)
+    preview = await moving.step("copy").preview_revert(moving.context)
+    assert '"public"."app_notes" is being written to: 20 rows became 21' in preview.destroys
+    assert '"public"."app_notes": 21 rows' in preview.destroys
     await run(moving.target, "DROP TABLE public.app_marks")
     moves = all_moves(moving.context)
     gone = with_made(rows_evidence(await compare(moving.context, moves)), await made_tables(moving.context, moves))
