@@ -12,7 +12,13 @@ from tekup_migrate.phases.covering import cover_of
 from tekup_migrate.phases.made_tables import ask_to_make, look_up_source, undecided
 from tekup_migrate.phases.observation import Observation
 from tekup_migrate.phases.ownership import forget_created, note_created, refuse_live
-from tekup_migrate.phases.resolutions import forget_resolutions, planned_moves, read_resolutions, read_strings
+from tekup_migrate.phases.resolutions import (
+    all_moves,
+    forget_resolutions,
+    planned_moves,
+    read_resolutions,
+    read_strings,
+)
 from tekup_migrate.phases.review import item_line, settle, strings_line
 from tekup_migrate.phases.tables import look_up, settled
 from tekup_migrate.phases.taken_back import reverted
@@ -38,8 +44,9 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
         planned = planned_moves(context, app)
         found = settled(await look_up(context, source, planned))
         every = [*((pair, False) for pair in found.moved), *((pair, True) for pair in found.made)]
+        others = {move.planned: move.place for move in all_moves(context) if move.app != app}
         moves = [
-            TableMove(each.source, each.target, move.policies, move.floor, made, move.planned)
+            TableMove(each.source, each.target, move.policies, move.floor, made, move.planned, others)
             for (move, each), made in every
         ]
         return await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))

@@ -14,10 +14,11 @@ from tekup_migrate.phases.carrying_back import written_since
 from tekup_migrate.phases.comparing import compare, rows_evidence
 from tekup_migrate.phases.made_tables import made_tables, with_made
 from tekup_migrate.phases.ownership import forget_cut_over, note_cut_over
-from tekup_migrate.phases.resolutions import PlacedMove, all_moves
+from tekup_migrate.phases.resolutions import Choice, PlacedMove, all_moves, decide
 from tekup_migrate.phases.since_cut_over import LateWrites, RowsKept
 from tekup_migrate.plan import BUILT_IN, Move, Policy, read_plan
 from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorIndex
+from tekup_migrate.postgres.catalog.objects import Kind, ObjectKey
 from tekup_migrate.postgres.outcome import TableOutcome
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Context, Verdict
@@ -254,3 +255,23 @@ async def test_the_built_in_floor_makes_each_of_its_tables_from_nothing(
         assert await value(moving.target, unique) == 1 + sum(index.unique for index in move.floor.indexes)
     labels = "SELECT enum_range(NULL::source_type)::text || enum_range(NULL::sync_status)::text"
     assert await value(moving.target, labels) == "{github,supabase,chatgpt}{pending,in_progress,success,error}"
+
+
+async def test_a_floor_refers_to_a_table_of_another_app_wherever_that_went(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase, tmp_path: Path
+) -> None:
+    keys = (FloorForeignKey(columns=("note_id",), references="app_notes", keys=("id",)),)
+    floor = Floor(columns=(FloorColumn(name="note_id", type="int"),), foreign_keys=keys)
+    moves = (
+        msgspec.structs.replace(MOVES[0], app="other"),
+        Move(app="app", sources=("maerker",), target="app_maerker"),
+        Move(app="app", sources=("marks",), target="app_marks", floor=floor, may_be_absent=True),
+    )
+    moving = world(source_database, target_database, tmp_path, moves)
+    await run(moving.source, SOURCE)
+    await run(moving.target, "CREATE SCHEMA apart; CREATE TABLE apart.notes (id int UNIQUE)")
+    await run(moving.target, "CREATE TABLE public.app_notes (id int UNIQUE)")
+    decide(moving.context, "other", ObjectKey(Kind.TABLE, "public", "notes"), Choice.PLACE, "apart.notes")
+    assert (await moving.go("compare", "create", "attach")).verdict is Verdict.PASSED
+    referring = "SELECT confrelid::regclass::text FROM pg_constraint WHERE conrelid = 'app_marks'::regclass"
+    assert await value(moving.target, f"{referring} AND contype = 'f'") == "apart.notes"

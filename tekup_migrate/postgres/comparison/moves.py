@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tekup_migrate.plan import Policy
 from tekup_migrate.plan_floor import Floor
@@ -19,6 +19,7 @@ class TableMove:
 
     ``made``: the source does not have it, and it is made empty from the floor; ``source`` is then a name that is free.
     ``planned``: what the plan calls it in the target, where the operator gave it another name; its floor means that.
+    ``elsewhere``: where tables get to that other apps move, by what the plan calls them; its floor may refer to one.
     """
 
     source: Relation
@@ -27,6 +28,7 @@ class TableMove:
     floor: Floor = _NO_FLOOR
     made: bool = False
     planned: str = ""
+    elsewhere: Mapping[str, Relation] = field(default_factory=dict)
 
     @property
     def plan_name(self) -> str:

@@ -229,7 +229,8 @@ class _Raising:
     def _foreign_key(self, table: Table, wanted: FloorForeignKey, move: TableMove) -> None:
         columns = ", ".join(wanted.columns)
         parent = next((each for each in self.moves if each.plan_name == wanted.references), None)
-        there = parent.target if parent else Relation("public", wanted.references)
+        other = move.elsewhere.get(wanted.references, Relation("public", wanted.references))
+        there = parent.target if parent else other
         here = parent.source if parent else there
         by_source = _has_foreign_key(self.source, move.source, wanted, here)
         made = _has_foreign_key(self.target, move.target, wanted, there)
