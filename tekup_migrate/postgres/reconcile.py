@@ -129,7 +129,7 @@ class _Reconcile:
         pair = await read_pair(self.source, self.target, self.move)
         if self.policy is Policy.NEWEST:
             await check_ages(self.source, self.target, self.move, pair)
-        name, estimate = self.move.target.name, pair.source
+        name, estimate = self.move.target.label, pair.source
         self.emit(TableStarted(table=name, rows=estimate.rows, bytes=estimate.bytes))
         for note in pair.notes:
             self.emit(Ran(kind="note", text=f"{name} {note}", where=self.target.label))
@@ -287,7 +287,7 @@ class _Reconcile:
         walk.samples += result.samples[: MAX_SAMPLES - len(walk.samples)]
         rows = walk.tally.source.rows
         total = max(walk.work.pair.source.rows, rows)
-        self.emit(Progress(label=self.move.target.name, done=rows, total=total, unit="rows"))
+        self.emit(Progress(label=self.move.target.label, done=rows, total=total, unit="rows"))
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
@@ -369,7 +369,7 @@ class _Reconcile:
     def _reporter(self, chunk: Chunk) -> Report:
         def report(state: ChunkState, rows: int, sent: int) -> None:
             """Tell the listener how far this chunk is."""
-            table = self.move.target.name
+            table = self.move.target.label
             self.emit(ChunkChanged(table=table, index=chunk.index, state=state, rows=rows, bytes=sent))
 
         return report

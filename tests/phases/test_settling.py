@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tekup_migrate.events import ChunkChanged, TableStarted
 from tekup_migrate.phases.backing_up import request_of
 from tekup_migrate.phases.since_cut_over import RowsKept
 from tekup_migrate.phases.target_state import target_state
@@ -121,6 +122,8 @@ async def test_a_table_whose_name_is_taken_moves_into_another_schema_and_everyth
     rows = await moving.go(*CARRIED)
     assert rows.verdict is Verdict.PASSED, rows
     assert any(fact.startswith(f"{shown}: 50 rows at the source, 50 at the target") for fact in rows.facts)
+    drawn = {event.table for event in moving.events if isinstance(event, TableStarted | ChunkChanged)}
+    assert drawn == {shown}, "a table of that name in another schema has a map of its own"
     assert await value(moving.target, f"SELECT count(*) FROM {place}") == 50
     assert await value(moving.target, "SELECT public.count_notes()") == 50
     assert await value(moving.target, "SELECT count(*) FROM public.few") == 3
