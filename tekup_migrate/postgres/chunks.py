@@ -50,6 +50,11 @@ class Chunk:
     place: tuple[int, int] = (0, 0)
     proved: Digest | None = None
 
+    @property
+    def row_bytes(self) -> float:
+        """A row's size on average, as planned; that of a table which was not counted is not known, and counts as 0."""
+        return self.weight / self.rows - _ROW_BYTES if self.rows > 0 else 0.0
+
 
 class ChunkSize:
     """How large the next chunk shall be: half a second's worth at the speed of the last ones."""

@@ -61,12 +61,16 @@ async def test_what_is_copied_is_what_a_plain_copy_gives_and_its_digest_that_of_
             assert await carried.end(connection, 0) == Digest()
 
 
-async def test_a_table_that_the_target_lacks_is_read_once_to_be_cut_and_once_to_be_copied(sides: Pair) -> None:
+@pytest.mark.parametrize(("width", "readings"), [(30, 3), (3000, 2)])
+async def test_wide_rows_that_the_target_lacks_are_read_once_to_be_cut_and_once_to_be_copied(
+    sides: Pair, width: int, readings: int
+) -> None:
     await sides.on_both("CREATE TABLE notes (id int PRIMARY KEY, body text)")
-    await sides.on_source("INSERT INTO notes SELECT n, 'note ' || n FROM pg_catalog.generate_series(1, 500) AS n")
-    await sides.reconcile("notes")
+    fill = "INSERT INTO notes SELECT n, pg_catalog.repeat('x', {}) FROM pg_catalog.generate_series(1, 500) AS n"
+    await sides.on_source(fill.format(width))
+    assert (await sides.reconcile("notes")).tally.copied == 1
     await sides.source.close()
-    assert await _rows_read(sides, "notes") == 1000
+    assert await _rows_read(sides, "notes") == 500 * readings
 
 
 async def _rows_read(sides: Pair, table: str) -> int:
