@@ -49,7 +49,8 @@ async def transplant_of(context: Context, app: str) -> TransplantPlan:
             TableMove(each.source, each.target, move.policies, move.floor, made, move.planned, others)
             for (move, each), made in every
         ]
-        return await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))
+        plan = await plan_transplant(source, target, moves, read_resolutions(context, app), read_strings(context, app))
+        return msgspec.structs.replace(plan, remarks=(*found.beside, *plan.remarks))
 
 
 _LOOK_FOR_IT = "If it was renamed by hand, it stays under its new name."

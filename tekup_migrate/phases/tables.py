@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.phases.resolutions import PlacedMove, is_to_be_made
-from tekup_migrate.plan import Plan
+from tekup_migrate.plan import Move, Plan
 from tekup_migrate.steps import Context
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class LookedUp:
         made: moves whose table the source lacks, and that are to be made empty; ``source`` is a name that is free.
         absent: moves whose table the source lacks, and nobody has said what becomes of them.
         others: the source's tables that no move takes.
+        beside: what there is to say of tables by whose names a move looks too, and that it does not take.
     """
 
     moved: tuple[tuple[PlacedMove, TableMove], ...]
     made: tuple[tuple[PlacedMove, TableMove], ...]
     absent: tuple[PlacedMove, ...]
     others: tuple[str, ...]
+    beside: tuple[str, ...]
 
     @property
     def tables(self) -> tuple[TableMove, ...]:
@@ -56,7 +58,8 @@ async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[
     present = {row[0] for row in rows}
     for app in dict.fromkeys(move.app for move in moves):
         _refuse_wrong_source(context.plan, app, present)
-    found = [(move, next((name for name in move.sources if name in present), "")) for move in moves]
+    found = [(move, _first(move, present)) for move in moves]
+    chosen = {_first(move, present) for move in context.plan.moves}
     lacking = [move for move, name in found if not name]
     taken = {name for move in context.plan.moves for name in move.sources}
     return LookedUp(
@@ -64,7 +67,18 @@ async def look_up(context: Context, source: asyncpg.Connection, moves: Sequence[
         made=tuple((m, _table_move(m, _free_name(m))) for m in lacking if is_to_be_made(context, m)),
         absent=tuple(move for move in lacking if not is_to_be_made(context, move)),
         others=tuple(sorted(present - taken)),
+        beside=tuple(
+            f"The source has {other} as well as {name}, which the plan names first and which becomes"
+            f" {move.place.label}: {other} stays behind with all its rows"
+            for move, name in found
+            for other in move.sources
+            if name and other in present - chosen
+        ),
     )
+
+
+def _first(move: Move, present: set[str]) -> str:
+    return next((name for name in move.sources if name in present), "")
 
 
 async def table_moves(

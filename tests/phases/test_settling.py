@@ -342,6 +342,17 @@ async def test_a_reason_is_the_operators_own_words_or_what_is_known_without_them
     assert "moves: enum type public.kind" in facts, "going back from typing changes nothing"
 
 
+async def test_a_second_table_by_whose_name_the_plan_looks_is_said_to_stay_behind_before_anything_is_created(
+    moving: Moving,
+) -> None:
+    await run(moving.source, SOURCE, "CREATE TABLE public.app_notes (id int PRIMARY KEY)")
+    picking = Picking(moving)
+    told = "The source has notes as well as app_notes, which the plan names first and which becomes app_notes: "
+    assert f"{told}notes stays behind with all its rows" in (await moving.go("compare")).facts
+    assert told in picking.seen[0].text
+    assert told in await moving.shown("create")
+
+
 async def test_a_taken_name_that_is_decided_later_stops_before_anything_is_created(moving: Moving) -> None:
     await run(moving.source, SOURCE)
     await run(moving.target, "CREATE TYPE public.kind AS ENUM ('x')")
