@@ -36,7 +36,9 @@ FLOOR = Floor(
         FloorColumn(name="body", type="varchar(20)"),
         FloorColumn(name="number", type="serial8"),
         FloorColumn(name="at", type="timestamp(3)"),
-        FloorColumn(name="kinds", type='"kind"[]'),
+        FloorColumn(name="kinds", type='"kind"[]', default="ARRAY['github'::kind]"),
+        FloorColumn(name="norm", type="float8", default="vector_norm('[3,4]')"),
+        FloorColumn(name="own", type="int", default="own_number()"),
     ),
     primary_key=("id",),
     foreign_keys=(FloorForeignKey(columns=("note_id",), references="app_notes", keys=("id",), on_delete="cascade"),),
@@ -61,6 +63,7 @@ SOURCE = """
 CREATE TYPE public.kind AS ENUM ('local', 'github');
 CREATE TABLE public.notes (id int PRIMARY KEY, body text, kind public.kind);
 CREATE TABLE public.maerker (id int);
+CREATE FUNCTION public.own_number() RETURNS int LANGUAGE sql AS 'SELECT 7';
 INSERT INTO public.notes SELECT n, 'note ' || n, 'local' FROM generate_series(1, 20) AS n;
 """
 MADE = "(not on the source: made empty from the plan's DDL)"

@@ -31,10 +31,14 @@ from tekup_migrate.postgres.comparison.moves import TableMove
 from tekup_migrate.postgres.ddl.naming import Naming, renamed_part
 from tekup_migrate.postgres.ddl.type_names import is_serial, same_type
 from tekup_migrate.postgres.quoting import Relation, cut_name, quote_ident, quote_idents
+from tekup_migrate.postgres.sql_text.names import Text
+from tekup_migrate.postgres.sql_text.rewriting import Renames, rewrite_written
 from tekup_migrate.postgres.sql_text.tokens import canonical, tokens
 
 VECTOR_METHODS = ("ivfflat", "hnsw")
 _TYPE = re.compile(r'\s*("(?:[^"]|"")+"|[^\W\d]\w*)(.*)', re.DOTALL)
+_BUILT_IN = frozenset({"gen_random_uuid"})
+"""What an extension brings as well (``pgcrypto`` does), but Postgres has itself."""
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 
 
@@ -193,7 +197,7 @@ class _Raising:
             name=wanted.name,
             type=type_,
             not_null=(wanted.not_null and filled) or keyed,
-            default=wanted.default or None,
+            default=self._in_full(wanted.default, table) or None,
             comment=wanted.comment or None,
         )
 
@@ -214,6 +218,20 @@ class _Raising:
                         used = ObjectKey(Kind.EXTENSION, "", extension)
                         return f"{place}.{name}{rest}", used if catalog is self.source else None
         return type_, None
+
+    def _in_full(self, default: str, table: ObjectKey) -> str:
+        """Return a default with the schemas of what it calls and casts to, as nothing is on the search path."""
+        members = (each for catalog in (self.target, self.source) for each in catalog.extension_members.values())
+        found = {name: (place, name) for brought in members for place, name in brought if name not in _BUILT_IN}
+        said = {reference.name for reference in Text(default, written=True).references()}
+        kinds = TYPES | {Kind.FUNCTION}
+        for key in [
+            key for key in self.objects if key.schema == table.schema and key.kind in kinds and key.name in said
+        ]:
+            found[key.name] = (key.schema, key.name)
+            self._need(table, key)
+        names = {("", name): new for name, new in found.items()}
+        return rewrite_written(default, Renames(functions=names, types=names))
 
     def _primary_key(self, table: Table, move: TableMove) -> None:
         """Add the primary key of a table that is made; the source's own tables keep the key that they have."""
