@@ -46,21 +46,27 @@ class CarriedDigest:
 
     def query(self, where: str) -> str:
         """Return the query for a binary COPY of the rows that meet a condition."""
-        columns = list(enumerate(self.table.pick(self.names)))
-        sent = ", ".join(f"{column.type.bytes_of(column.sql)} AS b{n}" for n, column in columns)
-        apart = "".join(f", {column.sql} AS v{n}" for n, column in columns if not column.type.travels_as_sent)
-        values = f"ARRAY[{', '.join(f'b{n}' for n, _ in columns)}]::bytea[]"
+        columns = self.table.pick(self.names)
+        places = {name: f"v{n}" for n, name in enumerate(self.names)}
+        # One value for each column: with two, a wide table would have more than a query may return.
+        read = ", ".join(f"{_read(column)} AS {places[column.name]}" for column in columns)
+        values = ", ".join(_digested(column, places[column.name]) for column in columns)
         # OFFSET 0 keeps the planner from computing a value wherever it is used instead of once.
         return f"""
-            SELECT {", ".join(self._traveller(name, columns) for name in self.written)}
-            FROM (SELECT *, {hash_of(values, hashed=self.hashed)} AS digest
-                  FROM (SELECT {sent}{apart} FROM ONLY {self.table.relation.sql} WHERE {where} OFFSET 0) AS sent
+            SELECT {", ".join(places[name] for name in self.written)}
+            FROM (SELECT *, {hash_of(f"ARRAY[{values}]::bytea[]", hashed=self.hashed)} AS digest
+                  FROM (SELECT {read} FROM ONLY {self.table.relation.sql} WHERE {where} OFFSET 0) AS read
                   OFFSET 0) AS digested
             WHERE {_add("digest", _FIRST)} AND {_add(mixed("digest", hashed=self.hashed), _SECOND)}
         """
 
-    def _traveller(self, name: str, columns: list[tuple[int, Column]]) -> str:
-        return next(f"b{n}" if column.type.travels_as_sent else f"v{n}" for n, column in columns if column.name == name)
+
+def _read(column: Column) -> str:
+    return column.type.bytes_of(column.sql) if column.type.travels_as_sent else column.sql
+
+
+def _digested(column: Column, value: str) -> str:
+    return value if column.type.travels_as_sent else column.type.bytes_of(value)
 
 
 def _current(setting: str) -> str:

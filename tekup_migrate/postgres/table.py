@@ -136,6 +136,7 @@ _RELATION = """
            pg_catalog.row_security_active(c.oid) AS hides_rows,
            pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_read,
            EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid) AS has_children,
+           c.relispartition AS is_part,
            CASE WHEN c.relkind = 'r' THEN pg_catalog.pg_table_size(c.oid) ELSE 0 END AS bytes,
            current_user::text AS role, pg_catalog.pg_is_in_recovery() AS follows
     FROM pg_catalog.pg_class AS c
@@ -185,6 +186,9 @@ def _refuse_unfit(row: asyncpg.Record, relation: Relation, where: str) -> None:
     if row["kind"] != "r":
         kind = _KINDS.get(row["kind"], "no plain table")
         raise _unfit(relation, where, f"It is {kind}, not a plain table.", "Name plain tables as moves.")
+    if row["is_part"]:
+        # Foreign keys from and to the whole are its own, and other partitions hold rows that they are about.
+        raise _unfit(relation, where, "It is a partition of another table.", "Move such tables by hand.")
     if row["has_children"]:
         raise _unfit(relation, where, "Other tables inherit from it.", "Move such tables by hand.")
     if not row["may_read"]:
@@ -245,7 +249,7 @@ class TablePair:
         source: the table on the source.
         target: the table on the target.
         key: names of the key's columns, unique on both sides; empty where the table is handled whole.
-        binary: whether rows travel as binary COPY; as text where types carry OIDs.
+        binary: whether rows travel as binary COPY; as text where types carry OIDs or have no binary form.
         hashed: whether both servers' hash functions agree, so that rows are digested by them.
     """
 
@@ -286,7 +290,11 @@ class TablePair:
             )
         if not self.binary:
             oids = [column.name for column in self.source.columns if column.type.copies_with_oids]
-            notes.append(f"copied as text, because {', '.join(oids)} would carry this database's type numbers")
+            formless = [column.name for column in self.source.columns if not column.type.copies_as_binary]
+            if oids:
+                notes.append(f"copied as text, because {', '.join(oids)} would carry this database's type numbers")
+            if formless:
+                notes.append(f"copied as text, because {', '.join(formless)} cannot be sent in binary form")
         if not self.hashed:
             notes.append("digested by MD5, slower, because the two servers' hash functions disagree")
         return tuple(notes)
@@ -312,7 +320,8 @@ def pair(
             remedy="Change the target's table so that it has the source's columns, then start this step again.",
         )
     shared = [key for key in source.keys if any(set(key) == set(other) for other in target.keys)]
-    binary = not any(c.type.copies_with_oids for table in (source, target) for c in table.columns)
+    types = [column.type for table in (source, target) for column in table.columns]
+    binary = all(each.copies_as_binary and not each.copies_with_oids for each in types)
     return TablePair(source=source, target=target, key=shared[0] if shared else (), binary=binary, hashed=hashed)
 
 

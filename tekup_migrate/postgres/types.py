@@ -44,7 +44,7 @@ class PgType:
         name: its name in the catalog (``int4``, ``_text``).
         kind: ``typtype``: b(ase), c(omposite), d(omain), e(num), r(ange), m(ultirange), p(seudo).
         length: bytes of a value, or negative where they vary.
-        send: the qualified, quoted ``send`` function, or empty.
+        send: the qualified, quoted ``send`` function; empty where a value cannot be sent and received in binary form.
         parts: a domain's base, an array's element, a range's subtype, or a composite's fields.
         is_array: whether it is a true array.
         labels: an enum's labels in order.
@@ -86,6 +86,11 @@ class PgType:
         return any(part.copies_with_oids for part in base.parts)
 
     @property
+    def copies_as_binary(self) -> bool:
+        """Whether its binary COPY form exists: some types of extensions have none, nor has ``aclitem``."""
+        return bool(self.base.send) and all(part.copies_as_binary for part in self.base.parts)
+
+    @property
     def has_fields(self) -> bool:
         """Whether there is a composite inside: its fields can be emptied without a row being touched."""
         return self.kind == "c" or any(part.has_fields for part in self.parts)
@@ -116,7 +121,8 @@ class PgType:
             return f"pg_catalog.textsend({value}::text)"
         if base.is_array and base.parts[0].is_user_defined:
             return _OVERLAY_ELEMENT_OID.format(f"pg_catalog.array_send({value})")
-        return f"{base.send}({value})"
+        # A function that takes any enum does not take a domain over one.
+        return f"{base.send}({value}::{base.sql})" if self.kind == "d" else f"{base.send}({value})"
 
     @property
     def travels_as_sent(self) -> bool:
@@ -171,7 +177,7 @@ _TYPES = """
     JOIN pg_catalog.pg_type AS t ON t.oid = wanted.oid
     JOIN pg_catalog.pg_namespace AS n ON n.oid = t.typnamespace
     LEFT JOIN pg_catalog.pg_range AS r ON r.rngtypid = t.oid OR r.rngmultitypid = t.oid
-    LEFT JOIN pg_catalog.pg_proc AS s ON s.oid = t.typsend
+    LEFT JOIN pg_catalog.pg_proc AS s ON s.oid = t.typsend AND t.typreceive <> 0
     LEFT JOIN pg_catalog.pg_namespace AS sn ON sn.oid = s.pronamespace
 """
 

@@ -55,6 +55,10 @@ async def test_an_enum_label_that_the_target_lacks_is_named(sides: Pair) -> None
         ("CREATE VIEW samples AS SELECT 1 AS id", "It is a view"),
         ("CREATE MATERIALIZED VIEW samples AS SELECT 1 AS id", "It is a materialized view"),
         ("CREATE TABLE samples (id int) PARTITION BY HASH (id)", "It is a partitioned table"),
+        (
+            "CREATE TABLE all_of (id int) PARTITION BY LIST (id); CREATE TABLE samples PARTITION OF all_of DEFAULT",
+            "It is a partition of another table",
+        ),
         ("CREATE TABLE samples (id int); CREATE TABLE child () INHERITS (samples)", "Other tables inherit from it"),
         ("SELECT 1", "It does not exist"),
     ],

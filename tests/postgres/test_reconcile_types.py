@@ -53,6 +53,8 @@ NEIGHBOURS = {
     "shape[]": ("""'{"(1,calm)"}'""", """'{"(2,calm)"}'"""),
     "score": ("5", "6"),
     "score[]": ("'{5}'", "'{6}'"),
+    "temper": ("'calm'", "'keen'"),
+    "aclitem": ("'postgres=r/postgres'", "'postgres=w/postgres'"),
     "moods": ("'[calm,keen]'", "'[calm,keen)'"),
     "regclass": ("'pg_class'", "'pg_type'"),
     "oid": ("1", "2"),
@@ -66,6 +68,7 @@ TYPES = """
     CREATE TYPE mood AS ENUM ('calm', 'keen');
     CREATE TYPE shape AS (sides int, mood mood);
     CREATE DOMAIN score AS int CHECK (VALUE > 0);
+    CREATE DOMAIN temper AS mood;
     CREATE TYPE moods AS RANGE (subtype = mood);
 """
 SPECIAL = {
@@ -140,10 +143,15 @@ async def test_a_value_that_changed_columns_is_told_from_one_that_did_not(sides:
     assert [column.name for column in outcome.samples[0].columns] == ["a", "b"]
 
 
-async def test_a_table_whose_types_carry_oids_is_copied_as_text_and_says_so(sides: Pair) -> None:
-    await _make(sides, "mood[]")
-    await sides.on_source("INSERT INTO samples VALUES (1, '{calm}')")
-    assert "copied as text, because v" in (await sides.reconcile("samples")).notes[0]
+@pytest.mark.parametrize(
+    ("column_type", "why"),
+    [("mood[]", "would carry this database's type numbers"), ("aclitem[]", "cannot be sent in binary form")],
+)
+async def test_a_table_whose_types_do_not_travel_in_binary_form_is_copied_as_text_and_says_so(
+    sides: Pair, column_type: str, why: str
+) -> None:
+    await _make(sides, column_type)
+    assert (await sides.reconcile("samples")).notes == (f"copied as text, because v {why}",)
 
 
 async def test_two_equal_changes_do_not_cancel_out(sides: Pair) -> None:
