@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from tekup_migrate.errors import MigrationError
 from tekup_migrate.events import ChunkState
 from tekup_migrate.postgres.carried_digest import CarriedDigest
 from tekup_migrate.postgres.chunks import Chunk
-from tekup_migrate.postgres.copying import Sent, stream
+from tekup_migrate.postgres.copying import Sent, from_both, from_source, stream
 from tekup_migrate.postgres.decision import Change, Comparison, Decision
 from tekup_migrate.postgres.differences import RowsApart, sample_rows
 from tekup_migrate.postgres.digest import MAX_BUCKETS, Digest, RowDigest, RowDigests
@@ -84,14 +83,13 @@ class ChunkWork:
         policy: Policy,
         *,
         writer: Writer | None,
-        empty: bool,
         newest_by: str,
         recollection: Recollection | None = None,
     ) -> None:
         self.pair = pair
         self.writer = writer
         self.recollection = recollection
-        self.empty = empty
+        self._policy = policy
         self._decision = Decision(pair, policy, newest_by)
         self._source = RowDigests(pair.source, pair.names, pair.key, pair.hashed)
         self._target = RowDigests(pair.target, pair.names, pair.key, pair.hashed)
@@ -130,39 +128,49 @@ class ChunkWork:
         if self.writer is None:
             return await self._look(source, target, chunk, report, samples)
         async with self.writer.transaction(target):
-            if await self._is_bare(target, chunk):
+            bare = await self._is_bare(target, chunk)
+            if bare and self._is_carried(chunk):
                 result = await self._fill(source, target, chunk, report)
             else:
-                result = await self._settle(source, target, chunk, report, samples)
+                result = await self._settle(source, target, chunk, report, samples, bare=bare)
             # Here, the target's versions are those that were proved: nobody else's are seen.
             marks = await self._marks(source, target, chunk, result.tally)
         report(_state(result.tally), result.tally.source.rows, result.tally.sent.bytes)
         return replace(result, marks=marks)
 
     async def _is_bare(self, target: asyncpg.Connection, chunk: Chunk) -> bool:
-        """Whether the target holds nothing of a chunk that has rows, better digested as they are copied."""
-        if not self.pair.binary or chunk.row_bytes < _WIDE_ROW_BYTES:
-            return False
-        return self.empty or not await self._target.any(target, chunk.part)
+        """Whether the target holds nothing of a chunk, in the moment that this transaction sees."""
+        return not self._policy.by_row and not await self._target.any(target, chunk.part)
+
+    def _is_carried(self, chunk: Chunk) -> bool:
+        """Whether a chunk that the target holds nothing of is better digested as it is copied than before."""
+        return self.pair.binary and chunk.row_bytes >= _WIDE_ROW_BYTES
 
     async def _fill(
         self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, report: Report
     ) -> ChunkResult:
         """Send all of a chunk that the target holds nothing of; the source reads it once."""
         report(ChunkState.COPYING, chunk.rows, 0)
-        await target.execute(_ROLE_PATH)
-        await self._carried.begin(source)
+        await from_both(self._carried.begin(source), target.execute(_ROLE_PATH))
         query = self._carried.query(chunk.part.where_literal(self.pair.source.pick(self.pair.key)))
         sent = await stream(source, query, target, self.pair.target.relation, self.pair.written, binary=True)
-        comparison, change = Comparison(await self._carried.end(source, sent.rows), Digest()), Change(everything=True)
+        digest = await from_source(self._carried.end(source, sent.rows))
+        comparison, change = Comparison(digest, Digest()), Change(everything=True)
         await self._prove(source, target, chunk, comparison, change)
         return ChunkResult(self._tally(comparison, change, sent, wrote=True))
 
     async def _settle(
-        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, report: Report, samples: int
+        self,
+        source: asyncpg.Connection,
+        target: asyncpg.Connection,
+        chunk: Chunk,
+        report: Report,
+        samples: int,
+        *,
+        bare: bool,
     ) -> ChunkResult:
         """Compare a chunk on both sides, and send what the target lacks."""
-        comparison = await self._compare(source, target, chunk)
+        comparison = await self._compare(source, target, chunk, bare=bare)
         change = await self._decide(source, target, comparison)
         described = await self._describe(source, target, comparison, samples)
         sent = Sent()
@@ -217,21 +225,21 @@ class ChunkWork:
         report(_state(tally), comparison.source.rows, 0)
         return ChunkResult(tally, described)
 
-    async def _compare(self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk) -> Comparison:
-        if self.empty:
-            ours = await self._source.buckets(source, chunk.part, 1)
-            # Rows that are sent are proved, and that would show what came since; where none are, it must be looked.
-            if ours:
-                return Comparison(sum(ours.values(), Digest()), Digest())
+    async def _compare(
+        self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk, *, bare: bool = False
+    ) -> Comparison:
+        if bare:
+            ours = await from_source(self._source.buckets(source, chunk.part, 1))
+            return Comparison(sum(ours.values(), Digest()), Digest())
         wanted = 1 if not self.pair.key else min(MAX_BUCKETS, max(1, chunk.rows // _BUCKET_ROWS))
-        ours, theirs = await asyncio.gather(
+        ours, theirs = await from_both(
             self._source.buckets(source, chunk.part, wanted), self._target.buckets(target, chunk.part, wanted)
         )
         differing = tuple(b for b in sorted(ours.keys() | theirs.keys()) if ours.get(b) != theirs.get(b))
         totals = sum(ours.values(), Digest()), sum(theirs.values(), Digest())
-        if not differing or not theirs or not self.pair.key:
+        if not differing or not self.pair.key or not (theirs or self._policy.by_row):
             return Comparison(*totals, buckets=wanted, differing=differing)
-        mine, other = await asyncio.gather(
+        mine, other = await from_both(
             self._source.rows(source, chunk.part, wanted, differing),
             self._target.rows(target, chunk.part, wanted, differing),
         )
@@ -335,7 +343,7 @@ class ChunkWork:
             arrived = sum((await self._target.buckets(target, chunk.part, 1)).values(), Digest())
             if arrived == comparison.source:
                 return
-            ours = await self._source.rows(source, chunk.part, 1, ()) if self.pair.key else {}
+            ours = await from_source(self._source.rows(source, chunk.part, 1, ())) if self.pair.key else {}
             theirs = await self._target.rows(target, chunk.part, 1, ()) if self.pair.key else {}
         else:
             ours = self._expected(comparison, change)
@@ -347,8 +355,6 @@ class ChunkWork:
         raise self._differs(chunk.part, found)
 
     def _expected(self, comparison: Comparison, change: Change) -> dict[Key, RowDigest]:
-        if not change.kept and not change.unresolved and not change.held:
-            return comparison.source_rows
         arriving = {key: comparison.source_rows[key] for key in (*change.insert, *change.replace)}
         staying = {key: row for key, row in comparison.target_rows.items() if key not in set(change.delete)}
         return staying | arriving

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tekup_migrate.postgres.quoting import Relation
 
@@ -28,7 +28,42 @@ class Sent:
 
 
 class SourceReadError(Exception):
-    """The source's half of a stream failed; the driver's error is its cause."""
+    """The source failed; the driver's error is its cause."""
+
+
+Ours = TypeVar("Ours")
+Theirs = TypeVar("Theirs")
+
+
+async def from_source(asked: Awaitable[Ours]) -> Ours:
+    """Return what the source was asked for.
+
+    Raises:
+        SourceReadError: the source failed; a driver's error as such is the target's.
+    """
+    import asyncpg
+
+    try:
+        return await asked
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+        raise SourceReadError(str(error)) from error
+
+
+async def from_both(source: Awaitable[Ours], target: Awaitable[Theirs]) -> tuple[Ours, Theirs]:
+    """Return what both sides were asked for at the same time.
+
+    An error is raised when both have answered: a connection that is still asked something cannot end its transaction.
+
+    Raises:
+        SourceReadError: the source failed.
+        asyncpg.PostgresError, asyncpg.InterfaceError, OSError: the target failed.
+    """
+    ours, theirs = await asyncio.gather(from_source(source), target, return_exceptions=True)
+    if isinstance(ours, BaseException):
+        raise ours
+    if isinstance(theirs, BaseException):
+        raise theirs
+    return ours, theirs
 
 
 class _Pipe:
@@ -91,14 +126,10 @@ async def stream(
 
 
 async def _read(source: asyncpg.Connection, query: str, pipe: _Pipe, form: Literal["binary", "text"]) -> None:
-    import asyncpg
-
     try:
-        status = await source.copy_from_query(query, output=pipe.put, format=form)
+        status = await from_source(source.copy_from_query(query, output=pipe.put, format=form))
         pipe.rows = int(status.split()[-1])
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        failed = SourceReadError(str(error))
-        failed.__cause__ = error
+    except SourceReadError as failed:
         await pipe.end(failed)
     else:
         await pipe.end(None)

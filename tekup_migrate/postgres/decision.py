@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from tekup_migrate.postgres.copying import from_both
 from tekup_migrate.postgres.differences import RowsApart
 from tekup_migrate.postgres.digest import Digest, RowDigest
 from tekup_migrate.postgres.keys import Key, among
 from tekup_migrate.postgres.outcome import Policy
 from tekup_migrate.postgres.quoting import quote_ident
-from tekup_migrate.postgres.table import TablePair
+from tekup_migrate.postgres.table import Table, TablePair
 
 if TYPE_CHECKING:
     import asyncpg
@@ -25,7 +27,7 @@ class Comparison:
         target: the digest of the target's rows.
         buckets: into how many buckets the rows were sorted.
         differing: the buckets that differ.
-        source_rows: digests of the source's rows in differing buckets, by key; empty when all rows are to be sent.
+        source_rows: digests of the source's rows in differing buckets, by key; empty when all rows may be sent.
         apart: the rows that differ.
     """
 
@@ -89,8 +91,10 @@ class Decision:
 
     async def about(self, source: asyncpg.Connection, target: asyncpg.Connection, comparison: Comparison) -> Change:
         """Return what shall be done; reads the rows' ages where those decide."""
-        if comparison.is_equal or comparison.target.rows == 0:
-            return Change(everything=not comparison.is_equal)
+        if comparison.is_equal:
+            return Change()
+        if comparison.target.rows == 0 and not comparison.source_rows:
+            return Change(everything=True)
         if not self.pair.key:
             return self._decide_whole(comparison)
         apart = comparison.apart
@@ -135,16 +139,18 @@ class Decision:
     ) -> tuple[tuple[Key, ...], tuple[Key, ...]]:
         if not keys:
             return (), ()
-        ages = []
-        for connection, table in ((source, self.pair.source), (target, self.pair.target)):
-            where, values = among(table.pick(self.pair.key), keys)
-            texts = ", ".join(f"{column.sql}::text" for column in table.pick(self.pair.key))
-            age = f"extract(epoch FROM {quote_ident(self.newest_by)})"
-            query = f"SELECT {texts}, {age} FROM ONLY {table.relation.sql} WHERE {where}"
-            rows = await connection.fetch(query, *values)
-            ages.append({tuple(row)[:-1]: row[-1] for row in rows if row[-1] is not None})
-        ours, theirs = ages
+        ours, theirs = await from_both(
+            self._ages(source, self.pair.source, keys), self._ages(target, self.pair.target, keys)
+        )
         both = [key for key in keys if key in ours and key in theirs]
         newer = tuple(key for key in both if ours[key] > theirs[key])
         older = tuple(key for key in both if ours[key] < theirs[key])
         return newer, older
+
+    async def _ages(self, connection: asyncpg.Connection, table: Table, keys: tuple[Key, ...]) -> dict[Key, Decimal]:
+        where, values = among(table.pick(self.pair.key), keys)
+        texts = ", ".join(f"{column.sql}::text" for column in table.pick(self.pair.key))
+        age = f"extract(epoch FROM {quote_ident(self.newest_by)})"
+        query = f"SELECT {texts}, {age} FROM ONLY {table.relation.sql} WHERE {where}"
+        rows = await connection.fetch(query, *values)
+        return {tuple(row)[:-1]: row[-1] for row in rows if row[-1] is not None}

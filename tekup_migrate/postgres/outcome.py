@@ -33,6 +33,11 @@ class Policy(Enum):
         """Whether the target shall equal the source exactly."""
         return self in (Policy.OURS, Policy.SOURCE)
 
+    @property
+    def by_row(self) -> bool:
+        """Whether rows of the target stay, so that each new row's key may be taken, if written otherwise, anywhere."""
+        return self in (Policy.NEWEST, Policy.TARGET)
+
 
 @dataclass(frozen=True)
 class TableMove:

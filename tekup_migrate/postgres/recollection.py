@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tekup_migrate.postgres.chunks import Chunk
+from tekup_migrate.postgres.copying import from_both
 from tekup_migrate.postgres.digest import Digest
 from tekup_migrate.postgres.keys import KeyRange
 from tekup_migrate.postgres.proved_ranges import Marks, Proved, ProvedRanges, ProvedTable
@@ -86,12 +86,12 @@ class Recollection:
     async def _untouched(self, snapshot: Snapshot, target: asyncpg.Connection, batch: list[Proved]) -> list[Proved]:
         parts = [each.part for each in batch]
         async with snapshot.lock:
-            marks = await asyncio.gather(self.source.of(snapshot.keeper, parts), self.target.of(target, parts))
+            marks = await from_both(self.source.of(snapshot.keeper, parts), self.target.of(target, parts))
         return [each for each, *now in zip(batch, *marks, strict=True) if each.marks == Marks(*now)]
 
     async def marks(self, source: asyncpg.Connection, target: asyncpg.Connection, chunk: Chunk) -> Marks:
         """Return the row versions that a chunk has now, as these two transactions see it."""
-        ours, theirs = await asyncio.gather(self.source.of(source, [chunk.part]), self.target.of(target, [chunk.part]))
+        ours, theirs = await from_both(self.source.of(source, [chunk.part]), self.target.of(target, [chunk.part]))
         return Marks(ours[0], theirs[0])
 
     def keep(self, chunk: Chunk, digest: Digest, marks: Marks) -> None:

@@ -83,7 +83,13 @@ async def reconcile(
     try:
         async with source.snapshot() as snapshot:
             return await _Reconcile(source, target, snapshot, move, policy, emit, gate, proved).run(write=write)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+    except (
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+        asyncpg.InternalClientError,
+        SourceReadError,
+        OSError,
+    ) as error:
         raise explain(error, move.target, KeyRange(), where="a server") from error
 
 
@@ -137,7 +143,7 @@ class _Reconcile:
         walk, clashes = await self._survey(pair, empty=empty, write=write)
         wrote = False
         if walk is None:
-            walk = await self._write(pair, empty=empty)
+            walk = await self._write(pair)
             wrote = True
         return TableOutcome(
             move=self.move,
@@ -158,18 +164,18 @@ class _Reconcile:
             return None, ()
         if write and self.policy is not Policy.REFUSE:
             clashes = await self._clashes(pair)
-            return (await self._walk(pair, writer=None, empty=empty), clashes) if clashes else (None, ())
-        walk = await self._walk(pair, writer=None, empty=empty)
+            return (await self._walk(pair, writer=None), clashes) if clashes else (None, ())
+        walk = await self._walk(pair, writer=None)
         differs = walk.tally.conflicts or walk.tally.only_source
         clashes = await self._clashes(pair) if differs and not empty and self.policy is not Policy.OURS else ()
         if write and not clashes and not walk.tally.conflicts:
             return None, ()
         return walk, clashes
 
-    async def _write(self, pair: TablePair, *, empty: bool) -> _Pass:
+    async def _write(self, pair: TablePair) -> _Pass:
         async with self.target.connection() as connection:
             mode = await read_write_mode(connection, pair.target.relation)
-        walk = await self._walk(pair, writer=Writer(mode), empty=empty)
+        walk = await self._walk(pair, writer=Writer(mode))
         await self._resolve_deferred(walk)
         await self._resolve_held(walk)
         await self._advance_sequences(pair.target.relation)
@@ -193,13 +199,12 @@ class _Reconcile:
         ):
             return await find_clashes(source, target, pair)
 
-    async def _walk(self, pair: TablePair, *, writer: Writer | None, empty: bool) -> _Pass:
+    async def _walk(self, pair: TablePair, *, writer: Writer | None) -> _Pass:
         walk = _Pass(
             ChunkWork(
                 pair,
                 self.policy,
                 writer=writer,
-                empty=empty,
                 newest_by=self.move.newest_by,
                 recollection=await self._recollect(pair) if writer is not None else None,
             )
@@ -318,8 +323,6 @@ class _Reconcile:
 
     async def _resolve_deferred(self, walk: _Pass) -> None:
         """Do the chunks again that ran into another chunk's rows: one by one while that helps, then all at once."""
-        # Whoever took the key may have written to a table that was empty when we began.
-        walk.work.empty = False
         while walk.deferred:
             waiting, walk.deferred = sorted(walk.deferred, key=lambda chunk: chunk.index), []
             for chunk in waiting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tekup_migrate.postgres import clocks
+from tekup_migrate.postgres import chunks, clocks
 from tekup_migrate.postgres.outcome import DifferenceKind, Policy
 from tekup_migrate.postgres.table import TableUnfitError
 from tekup_migrate.steps import Verdict
@@ -103,6 +103,21 @@ async def test_a_key_written_otherwise_on_both_sides_is_one_row(sides: Pair, key
     assert (newest.verdict, newest.tally.unresolved) == (Verdict.DIFFERS, 1)
     assert (await sides.reconcile("notes", policy=Policy.SOURCE)).verdict is Verdict.PASSED
     await sides.assert_equal("notes")
+
+
+async def test_a_key_written_otherwise_is_one_row_in_whatever_chunk_it_is(
+    sides: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunks, "_GRAIN_BYTES", 2500)
+    monkeypatch.setattr(chunks, "_FIRST_CHUNK_BYTES", 2500)
+    await sides.on_both("CREATE TABLE notes (id jsonb PRIMARY KEY, body text, updated_at timestamptz)")
+    await sides.on_source("INSERT INTO notes VALUES ('[1.0, 5]', 'source', '2026-02-02')")
+    await sides.on_source("INSERT INTO notes SELECT jsonb_build_array(1.0, n) FROM generate_series(60, 89) AS n")
+    await sides.on_target("INSERT INTO notes VALUES ('[1.00, 5]', 'target', '2026-02-01')")
+    kept = await sides.reconcile("notes", policy=Policy.TARGET)
+    assert (kept.verdict, kept.tally.sent.rows, kept.tally.kept) == (Verdict.PASSED, 30, 1)
+    newest = await sides.reconcile("notes", policy=Policy.NEWEST)
+    assert (newest.verdict, newest.tally.unresolved) == (Verdict.DIFFERS, 1)
 
 
 async def test_clocks_that_disagree_settle_nothing_by_age(settled: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ async def test_a_cancelled_statement_is_named_as_such_and_the_copy_goes_on_after
     await notes.assert_equal("notes")
 
 
-async def test_a_key_taken_by_someone_else_meanwhile_is_compared_anew(notes: Pair) -> None:
+async def test_what_someone_else_writes_meanwhile_is_compared_anew(notes: Pair) -> None:
     """A killed run's last chunk may be committed while the next run already copies it."""
     written = False
 
@@ -114,7 +114,8 @@ async def test_a_key_taken_by_someone_else_meanwhile_is_compared_anew(notes: Pai
         nonlocal written
         if isinstance(event, ChunkChanged) and event.state is ChunkState.COPYING and not written:
             written = True
-            meddling.append(asyncio.create_task(notes.on_target("INSERT INTO notes VALUES (20000, 'c20000', 'x')")))
+            others = f"INSERT INTO notes VALUES (20000, 'c20000', 'x'), ({ROWS + 1}, 'other', 'x')"
+            meddling.append(asyncio.create_task(notes.on_target(others)))
 
     meddling: list[asyncio.Task[None]] = []
     outcome = await reconcile(

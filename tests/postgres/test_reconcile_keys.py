@@ -125,7 +125,9 @@ async def test_a_unique_column_whose_not_null_was_never_checked_is_no_key(sides:
 async def test_as_many_columns_as_a_table_can_have(sides: Pair) -> None:
     columns = ", ".join(f"c{n} {'text' if n % 2 else 'spot'}" for n in range(1599))
     await sides.on_both(f"CREATE TYPE spot AS (x int); CREATE TABLE samples (id int PRIMARY KEY, {columns})")
-    await sides.on_source("INSERT INTO samples (id, c5, c1598) SELECT n, n, ROW(n)::spot FROM generate_series(1, 50) AS n")
+    await sides.on_source(
+        "INSERT INTO samples (id, c5, c1598) SELECT n, n, ROW(n)::spot FROM generate_series(1, 50) AS n"
+    )
     assert (await sides.reconcile("samples")).verdict is Verdict.PASSED
     await sides.on_target("UPDATE samples SET c1598 = ROW(8) WHERE id = 7")
     assert [str(row) for row in (await sides.verify("samples")).samples] == ["id = 7: different in c1598"]

@@ -161,6 +161,19 @@ async def test_no_right_to_write_is_named_and_nothing_was_touched(sides: Pair) -
     assert (await sides.contents("samples"))[1] == []
 
 
+async def test_what_the_source_cannot_read_is_said_of_the_source_whoever_else_is_still_reading(sides: Pair) -> None:
+    await sides.on_both("CREATE TYPE shape AS (sides int); CREATE TABLE samples (id int PRIMARY KEY, shape shape)")
+    await sides.on_both("INSERT INTO samples SELECT n, ROW(3)::shape FROM generate_series(1, 1000) AS n")
+    await sides.on_source("""
+        CREATE FUNCTION fails(shape) RETURNS text LANGUAGE sql AS 'SELECT (1 / 0)::text';
+        CREATE CAST (shape AS text) WITH FUNCTION fails(shape)
+    """)
+    for write in (True, False):
+        with pytest.raises(CopyRefusedError) as refused:
+            await sides.reconcile("samples", write=write)
+        assert "the source said: division by zero" in refused.value.happened
+
+
 @pytest.mark.parametrize("width", [1, 3000], ids=["digested before", "digested as it is copied"])
 async def test_a_column_that_the_target_computes_differently_is_named(sides: Pair, width: int) -> None:
     table = "CREATE TABLE samples (id int PRIMARY KEY, t text, d int GENERATED ALWAYS AS (id * {}) STORED)"
