@@ -21,6 +21,10 @@ _TRIGGERS = """
     WHERE t.tgrelid = $1::text::regclass AND NOT t.tgisinternal AND t.tgenabled::text = ANY($2::text[])
     ORDER BY t.tgname
 """
+_CHECKS_BY_TRIGGER = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint AS n
+                   WHERE n.conrelid = $1::text::regclass AND n.contype IN ('p', 'u', 'x') AND n.condeferrable)
+"""
 _ROLLBACK_SECONDS = 10
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
@@ -31,8 +35,8 @@ class WriteMode:
 
     Attributes:
         relation: the table.
-        replica: whether our role may set ``session_replication_role``; then foreign keys sleep, too, and must be
-            proved afterwards.
+        replica: whether triggers are silenced by ``session_replication_role``: where our role may set it, and nothing
+            but foreign keys is checked by them. Foreign keys sleep, too, then, and must be proved afterwards.
         loud: triggers that would fire nevertheless, with their ``tgenabled``.
         referrers: the foreign keys that point here.
     """
@@ -78,7 +82,8 @@ async def read_write_mode(connection: asyncpg.Connection, relation: Relation) ->
     try:
         async with connection.transaction():
             await connection.execute("SET LOCAL session_replication_role = replica")
-        replica = True
+        # A deferrable unique or exclusion constraint is checked by a trigger as well, and would let anything in.
+        replica = not await connection.fetchval(_CHECKS_BY_TRIGGER, relation.sql)
     except asyncpg.InsufficientPrivilegeError:
         replica = False
     firing = ["A", "R"] if replica else ["O", "A"]

@@ -129,6 +129,18 @@ async def test_a_sequence_that_a_default_only_refers_to_is_advanced_within_its_b
     assert sorted(set(theirs) - set(ours)) == ["(51)"]
 
 
+@pytest.mark.parametrize("rule", ["UNIQUE (code)", "EXCLUDE USING btree (code WITH =)"])
+async def test_a_deferrable_constraint_lets_no_second_row_in(sides: Pair, rule: str) -> None:
+    await sides.on_both(f"CREATE TABLE notes (id int PRIMARY KEY, code text, {rule} DEFERRABLE INITIALLY DEFERRED)")
+    await sides.on_source("INSERT INTO notes VALUES (1, 'x')")
+    # A row that must stay, because a table that does not move refers to it.
+    await sides.on_target("INSERT INTO notes VALUES (9, 'x')")
+    await sides.on_target("CREATE TABLE others (note int REFERENCES notes); INSERT INTO others VALUES (9)")
+    with pytest.raises(CopyRefusedError, match=r"public\.notes"):
+        await sides.reconcile("notes")
+    assert (await sides.contents("notes"))[1] == ["(x,9)"]
+
+
 async def test_rows_swap_what_an_exclusion_constraint_holds_apart(sides: Pair) -> None:
     await sides.on_both(
         "CREATE TABLE stays (id int PRIMARY KEY, r int4range, body text, EXCLUDE USING gist (r WITH &&))"
