@@ -315,7 +315,7 @@ class ChunkWork:
         always = {column.name for column in self.pair.target.columns if column.always_identity}
         changed = [name for name in self.pair.written if name not in key and name not in always]
         assigned = ", ".join(f"{quote_ident(name)} = stage.{quote_ident(name)}" for name in changed)
-        joined = " AND ".join(f"t.{quote_ident(name)} = stage.{quote_ident(name)}" for name in key)
+        joined = " AND ".join(f"t.{k.sql} {k.type.equals} stage.{k.sql}" for k in self.pair.target.pick(key))
         await target.execute(
             f"UPDATE ONLY {relation.sql} AS t SET {assigned} FROM pg_temp.{_STAGE.name} AS stage WHERE {joined}"
         )

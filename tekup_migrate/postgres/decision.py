@@ -119,7 +119,9 @@ class Decision:
         key = self.pair.target.pick(self.pair.key)
         names = ", ".join(f"k{n}" for n in range(len(key)))
         texts = ", ".join(f"pg_catalog.unnest(${n}::text[])" for n in range(1, len(key) + 1))
-        same = " AND ".join(f"t.{column.sql} = wanted.k{n}::{column.type.sql}" for n, column in enumerate(key))
+        same = " AND ".join(
+            f"t.{column.sql} {column.type.equals} wanted.k{n}::{column.type.sql}" for n, column in enumerate(key)
+        )
         query = f"""
             SELECT {names} FROM ROWS FROM ({texts}) AS wanted({names})
             WHERE EXISTS (SELECT FROM ONLY {self.pair.target.relation.sql} AS t WHERE {same})

@@ -82,6 +82,8 @@ def among_literal(key: Sequence[Column], keys: Iterable[Key]) -> str:
 def _among(key: Sequence[Column], arrays: Sequence[str]) -> str:
     names = ", ".join(f"k{n}" for n in range(len(key)))
     rows = ", ".join(f"pg_catalog.unnest({array})" for array in arrays)
-    cast = ", ".join(f"wanted.k{n}::{column.type.sql}" for n, column in enumerate(key))
-    columns = ", ".join(column.sql for column in key)
+    # IN takes "=" from our empty search_path; where an extension brings it, keys are compared by their text, as here.
+    own = [column.type.equals == "=" for column in key]
+    cast = ", ".join(f"wanted.k{n}::{column.type.sql if own[n] else 'text'}" for n, column in enumerate(key))
+    columns = ", ".join(column.sql if own[n] else f"{column.sql}::text" for n, column in enumerate(key))
     return f"({columns}) IN (SELECT {cast} FROM ROWS FROM ({rows}) AS wanted({names}))"

@@ -76,6 +76,13 @@ class PgType:
         return self.oid >= FIRST_USER_OID
 
     @property
+    def equals(self) -> str:
+        """The operator that tells equal values: an extension brings its own, beside its type."""
+        base = self.base
+        apart = base.kind == "b" and not base.is_array and base.schema != "pg_catalog"
+        return f"OPERATOR({quote_ident(base.schema)}.=)" if apart else "="
+
+    @property
     def copies_with_oids(self) -> bool:
         """Whether the binary COPY form holds numbers that another database would not understand."""
         base = self.base

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tekup_migrate.postgres import chunk_work
 from tekup_migrate.postgres import table as table_module
 from tekup_migrate.postgres.outcome import Policy
 from tekup_migrate.steps import Verdict
@@ -26,6 +27,7 @@ KEYS = {
     "bytea": ("k bytea PRIMARY KEY", "decode(md5(n::text), 'hex')"),
     "inet": ("k inet PRIMARY KEY", "'10.0.0.0'::inet + n"),
     "composite": ("a text, b int, k timestamptz DEFAULT 'infinity', PRIMARY KEY (b, a, k)", None),
+    "a type of an extension": ("k extensions.vector(1) PRIMARY KEY", "ARRAY[n]::extensions.vector"),
     "unique index": ("k text NOT NULL UNIQUE, also int UNIQUE", "'k' || n"),
 }
 
@@ -122,7 +124,8 @@ async def test_a_unique_column_whose_not_null_was_never_checked_is_no_key(sides:
     await sides.assert_equal("samples")
 
 
-async def test_as_many_columns_as_a_table_can_have(sides: Pair) -> None:
+async def test_as_many_columns_as_a_table_can_have(sides: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunk_work, "_WIDE_ROW_BYTES", 0)
     columns = ", ".join(f"c{n} {'text' if n % 2 else 'spot'}" for n in range(1599))
     await sides.on_both(f"CREATE TYPE spot AS (x int); CREATE TABLE samples (id int PRIMARY KEY, {columns})")
     await sides.on_source(
