@@ -32,6 +32,8 @@ PINNED_SETTINGS = {
     "extra_float_digits": "3",
     "bytea_output": "hex",
     "xmlbinary": "base64",
+    "xmloption": "content",
+    "array_nulls": "on",
     "lc_monetary": "C",
     "jit": "off",
     "standard_conforming_strings": "on",

@@ -120,14 +120,18 @@ async def test_a_value_arrives_as_it_was_and_its_neighbour_is_told_from_it(
 async def test_a_digest_does_not_depend_on_the_settings_of_the_role(sides: Pair) -> None:
     # A composite goes by its text form, which every one of these settings changes; with an enum in it also as text.
     await sides.on_both("CREATE TYPE size AS ENUM ('small')")
-    await sides.on_both("CREATE TYPE moment AS (at timestamptz, how float8, raw bytea, long interval, size size)")
+    await sides.on_both(
+        "CREATE TYPE moment AS (at timestamptz, how float8, raw bytea, long interval, tags text[], size size)"
+    )
     await _make(sides, "moment")
-    await sides.on_source("INSERT INTO samples VALUES (1, (now(), 0.1::float8 + 0.2, 'x', '1 day 1 hour', 'small'))")
+    moment = "now(), 0.1::float8 + 0.2, 'x', '1 day 1 hour', '{NULL}', 'small'"
+    await sides.on_source(f"INSERT INTO samples VALUES (1, ({moment}))")
     ours = f"ALTER ROLE postgres IN DATABASE {sides.source_database.database} SET"
     theirs = f"ALTER ROLE postgres IN DATABASE {sides.target_database.database} SET"
     await sides.on_source(f"{ours} TimeZone = 'Asia/Tokyo'; {ours} bytea_output = 'escape'")
     await sides.on_source(f"{ours} IntervalStyle = 'iso_8601'")
     await sides.on_target(f"{theirs} DateStyle = 'German'; {theirs} extra_float_digits = -3")
+    await sides.on_target(f"{theirs} array_nulls = off")
     assert (await sides.reconcile("samples")).verdict is Verdict.PASSED
     assert (await sides.verify("samples")).verdict is Verdict.PASSED
     await sides.assert_equal("samples")
