@@ -59,6 +59,9 @@ def owner(oid: str) -> str:
 
 
 async def read(connection: asyncpg.Connection, query: str, of: type[T]) -> list[T]:
-    """Run a query whose columns are the fields of ``of``, and return its rows as such."""
+    """Run a query whose columns are the fields of ``of``, the first telling them apart; return its rows, ordered by it.
+
+    The server's own order changes whenever a row of its catalog is written anew, and previews would with it.
+    """
     rows = await connection.fetch(f"SELECT to_json(r)::text AS json FROM ({query}) AS r")
-    return [msgspec.json.decode(row["json"], type=of) for row in rows]
+    return [msgspec.json.decode(found, type=of) for found in sorted(row["json"] for row in rows)]

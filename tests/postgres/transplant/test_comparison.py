@@ -163,3 +163,15 @@ async def test_the_operator_can_share_leave_behind_and_bring(
     made = {entry.key.name for entry in await applied(target_database, plan)}
     assert "mixed" in made
     assert not {"source_type", "app_documents_source"} & made
+
+
+async def test_the_list_and_its_statements_stay_in_one_order_whatever_the_server_writes_anew(
+    source_database: SupabaseDatabase, target_database: SupabaseDatabase
+) -> None:
+    again = "CREATE FUNCTION public.{0}() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM public.documents'"
+    await run(source_database, ";".join((SOURCE, again.format("first"), again.format("second"))))
+    before = await planned(source_database, target_database)
+    await run(source_database, "ALTER FUNCTION public.first() COST 7; ALTER FUNCTION public.first() COST 100")
+    after = await planned(source_database, target_database)
+    assert [each.key for each in after.items] == [each.key for each in before.items]
+    assert (after.before, after.after) == (before.before, before.after)
