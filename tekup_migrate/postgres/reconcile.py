@@ -34,7 +34,7 @@ from tekup_migrate.postgres.recollection import Recollection, recollect
 from tekup_migrate.postgres.rejections import RETRIED, explain, sqlstate
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
-from tekup_migrate.postgres.table import TablePair, pair, read_table
+from tekup_migrate.postgres.table import TablePair, pair, read_table, rewritten
 from tekup_migrate.postgres.writing import Writer, read_write_mode
 from tekup_migrate.steps import Verdict
 
@@ -72,7 +72,8 @@ async def reconcile(
             read again. Only used where the source wins and rows may be written; a comparison reads every value.
 
     Raises:
-        TableUnfitError: the two tables do not fit together, or rows might be hidden from us.
+        TableUnfitError: the two tables do not fit together, or rows might be hidden from us, or the source's was
+            truncated or rewritten after the snapshot's moment.
         CopyRefusedError: a server refused a chunk.
         CopyDiffersError: what arrived is not what was sent.
         ConnectionFailedError: a connection could not be opened.
@@ -133,6 +134,8 @@ class _Reconcile:
         """Do the table."""
         began = time.monotonic()
         pair = await read_pair(self.source, self.target, self.move)
+        if not await self.snapshot.hold(self.move.source):
+            raise rewritten(self.move.source, self.source.label)
         if self.policy is Policy.NEWEST:
             await check_ages(self.source, self.target, self.move, pair)
         name, estimate = self.move.target.label, pair.source

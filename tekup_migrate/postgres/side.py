@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 from tekup_migrate.credentials.secret import Secret
 from tekup_migrate.postgres.connection import connect
 from tekup_migrate.postgres.dsn import ConnectionUrl
-from tekup_migrate.postgres.quoting import quote_literal
+from tekup_migrate.postgres.quoting import Relation, quote_literal
 
 if TYPE_CHECKING:
     import asyncpg
 
+# A query sees the catalog as it was at the snapshot's moment; the functions and the cast see it as it is now.
+_SAME_FILE = """
+    SELECT EXISTS (SELECT FROM pg_catalog.pg_class AS c WHERE c.oid = $1::text::regclass
+                   AND c.relfilenode = pg_catalog.pg_relation_filenode(c.oid))
+"""
 MAX_CONNECTIONS = 4
 """The smallest Supabase compute has 60 connections and its apps need them."""
 
@@ -140,3 +145,15 @@ class Snapshot:
             return
         await connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         await connection.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.name)}")
+
+    async def hold(self, relation: Relation) -> bool:
+        """Keep a table from being truncated or rewritten until the snapshot ends; False where it was so already.
+
+        Such a table is empty for a snapshot that was taken before, whatever it held then and holds now.
+
+        Raises:
+            asyncpg.PostgresError: the table does not exist, or our role may not read it.
+        """
+        async with self.lock:
+            await self.keeper.execute(f"LOCK TABLE ONLY {relation.sql} IN ACCESS SHARE MODE")
+            return bool(await self.keeper.fetchval(_SAME_FILE, relation.sql))

@@ -348,6 +348,16 @@ def _type_problems(ours: Column, theirs: Column, added_labels: Collection[str]) 
     return problems
 
 
+def rewritten(relation: Relation, where: str) -> TableUnfitError:
+    """Say that a table does not show any more what it held at the moment that is copied."""
+    return _unfit(
+        relation,
+        where,
+        "It was truncated or rewritten after the moment that is being copied.",
+        "Start this step again: it then copies what the table holds now.",
+    )
+
+
 def _unfit(relation: Relation, where: str, happened: str, remedy: str) -> TableUnfitError:
     return TableUnfitError(
         f"{relation} cannot be copied",

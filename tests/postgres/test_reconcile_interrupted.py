@@ -6,6 +6,7 @@ import asyncio
 import random
 
 import pytest
+from asyncpg.exceptions import LockNotAvailableError
 
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event
@@ -13,6 +14,7 @@ from tekup_migrate.postgres.outcome import Policy, TableMove
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
 from tekup_migrate.postgres.rejections import CopyRefusedError
+from tekup_migrate.postgres.table import TableUnfitError
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
 from tests.postgres.sides import Pair
@@ -155,6 +157,23 @@ async def test_writers_during_the_copy_are_caught_up_with(notes: Pair) -> None:
     assert last.tally.sent.rows < ROWS // 4
     await notes.assert_equal("notes")
     assert (await notes.reconcile("notes")).tally.sent.rows == 0
+
+
+async def test_a_table_that_is_emptied_and_filled_again_while_others_are_copied_is_not_taken_for_empty(
+    sides: Pair,
+) -> None:
+    await sides.on_both("CREATE TABLE notes (id int PRIMARY KEY); INSERT INTO notes VALUES (1)")
+    async with sides.source.snapshot():
+        await sides.on_source("BEGIN; TRUNCATE notes; INSERT INTO notes VALUES (1), (2); COMMIT")
+        for write in (True, False):
+            with pytest.raises(TableUnfitError) as refused:
+                await sides.reconcile("notes", write=write)
+            assert "truncated or rewritten" in refused.value.happened
+    assert (await sides.contents("notes"))[1] == ["(1)"]
+    async with sides.source.snapshot():
+        assert (await sides.reconcile("notes")).tally.sent.rows == 1
+        with pytest.raises(LockNotAvailableError):
+            await sides.on_source("SET lock_timeout = '50ms'; TRUNCATE notes")
 
 
 async def test_tables_copied_in_one_snapshot_belong_together(sides: Pair) -> None:

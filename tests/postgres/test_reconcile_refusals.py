@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tekup_migrate.errors import MigrationError
 from tekup_migrate.postgres.rejections import CopyRefusedError
 from tekup_migrate.postgres.table import TableUnfitError
+from tekup_migrate.rehearsal.supabase import connect_as_superuser
 from tekup_migrate.steps import Verdict
-from tests.postgres.sides import Pair
+from tests.postgres.sides import Pair, side
 
 UNFIT = {
     "missing in the target": ("id int PRIMARY KEY, a int", "id int PRIMARY KEY", "Column a is missing in the target"),
@@ -161,17 +164,25 @@ async def test_no_right_to_write_is_named_and_nothing_was_touched(sides: Pair) -
     assert (await sides.contents("samples"))[1] == []
 
 
-async def test_what_the_source_cannot_read_is_said_of_the_source_whoever_else_is_still_reading(sides: Pair) -> None:
-    await sides.on_both("CREATE TYPE shape AS (sides int); CREATE TABLE samples (id int PRIMARY KEY, shape shape)")
-    await sides.on_both("INSERT INTO samples SELECT n, ROW(3)::shape FROM generate_series(1, 1000) AS n")
-    await sides.on_source("""
-        CREATE FUNCTION fails(shape) RETURNS text LANGUAGE sql AS 'SELECT (1 / 0)::text';
-        CREATE CAST (shape AS text) WITH FUNCTION fails(shape)
-    """)
-    for write in (True, False):
-        with pytest.raises(CopyRefusedError) as refused:
-            await sides.reconcile("samples", write=write)
-        assert "the source said: division by zero" in refused.value.happened
+async def test_what_the_source_cannot_send_is_said_of_the_source_whoever_else_is_still_reading(sides: Pair) -> None:
+    superuser = await connect_as_superuser(sides.servers[0].server)
+    # A database that knows no encoding takes any bytes as text.
+    name = f"{sides.source_database.database}_any"
+    await superuser.execute(f"CREATE DATABASE {name} OWNER postgres TEMPLATE template0 ENCODING sql_ascii LOCALE 'C'")
+    try:
+        sides.source_database = replace(sides.source_database, database=name)
+        sides.source = side(sides.source_database)
+        await sides.on_both("CREATE TABLE samples (id int PRIMARY KEY, body text)")
+        await sides.on_both("INSERT INTO samples SELECT n, 'x' FROM generate_series(1, 1000) AS n")
+        await sides.on_source(r"UPDATE samples SET body = E'\xff' WHERE id = 1")
+        for write in (True, False):
+            with pytest.raises(CopyRefusedError) as refused:
+                await sides.reconcile("samples", write=write)
+            assert "the source said: invalid byte sequence" in refused.value.happened
+    finally:
+        await sides.source.close()
+        await superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await superuser.close()
 
 
 @pytest.mark.parametrize("width", [1, 3000], ids=["digested before", "digested as it is copied"])
