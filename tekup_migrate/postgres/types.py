@@ -125,7 +125,9 @@ class PgType:
         if base.name == "bytea" and base.schema == "pg_catalog":
             return value
         if not self.is_sent_alike:
-            return f"pg_catalog.textsend({value}::text)"
+            # Not a cast: there may be one of the user's own, which need not show all of the value.
+            text = f"pg_catalog.textsend(pg_catalog.format('%s', {value}))"
+            return f"CASE WHEN {value} IS DISTINCT FROM NULL THEN {text} END"
         if base.is_array and base.parts[0].is_user_defined:
             return _OVERLAY_ELEMENT_OID.format(f"pg_catalog.array_send({value})")
         # A function that takes any enum does not take a domain over one.

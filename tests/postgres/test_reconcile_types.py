@@ -158,6 +158,19 @@ async def test_a_table_whose_types_do_not_travel_in_binary_form_is_copied_as_tex
     assert (await sides.reconcile("samples")).notes == (f"copied as text, because v {why}",)
 
 
+async def test_a_cast_of_the_users_own_that_shows_less_than_the_value_hides_nothing(sides: Pair) -> None:
+    await sides.on_both("""
+        CREATE TYPE spot AS (x int, y int); CREATE TABLE samples (id int PRIMARY KEY, v spot);
+        CREATE FUNCTION shown(spot) RETURNS text LANGUAGE sql AS $$SELECT 'x = ' || $1.x$$;
+        CREATE CAST (spot AS text) WITH FUNCTION shown(spot);
+    """)
+    await sides.on_source("INSERT INTO samples VALUES (1, '(1,2)'), (2, '(,)')")
+    await sides.on_target("INSERT INTO samples VALUES (1, '(1,3)'), (2, NULL)")
+    assert (await sides.verify("samples")).tally.changed == 2
+    assert (await sides.reconcile("samples")).verdict is Verdict.PASSED
+    await sides.assert_equal("samples")
+
+
 async def test_two_equal_changes_do_not_cancel_out(sides: Pair) -> None:
     await sides.on_both("CREATE TABLE samples (v int)")
     await sides.on_source("INSERT INTO samples VALUES (1), (1), (2), (2)")
