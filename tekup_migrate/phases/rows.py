@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,7 +14,7 @@ from tekup_migrate.phases.comparing import chosen_policy, compare, rows_evidence
 from tekup_migrate.phases.conflicts import conflict_question, side_by_side
 from tekup_migrate.phases.counting import carry_sequences, sequences_behind
 from tekup_migrate.phases.covering import cover_of, uncovered
-from tekup_migrate.phases.emptying import held_rows, only_there, truncation
+from tekup_migrate.phases.emptying import empty, emptying, held_rows, only_there
 from tekup_migrate.phases.made_tables import made_tables, remarks_on_made, with_made
 from tekup_migrate.phases.ownership import is_created, is_ours, refuse_live
 from tekup_migrate.phases.resolutions import PlacedMove, planned_moves
@@ -198,6 +198,7 @@ class CopyRows(_RowsStep):
 
     def __init__(self, plan: Plan, phase: Phase) -> None:
         super().__init__(plan, phase, name="copy", title="Copy the data")
+        self._counted: Mapping[str, int] | None = None
 
     async def apply(self, context: Context) -> None:
         """Copy, and note what the source's rows digested to in the snapshot."""
@@ -234,26 +235,28 @@ class CopyRows(_RowsStep):
             for name, rows in held.items()
             if rows != first.get(name, 0)
         ]
+        self._counted = held
         return Preview(
             title=f"Empty the tables that “{self.title}” filled",
             target=where,
             verb=f"Empty {len(held)} tables",
             undo="Run the step again: the rows are copied anew from the source.",
             cover=cover_of(context, context.plan.project_id("target")),
-            actions=(Sql(truncation(held), where),) if held else (Remark("They are empty: nothing is run."),),
+            actions=tuple(Sql(each, where) for each in emptying(held))
+            if held
+            else (Remark("They are empty: nothing is run."),),
             destroys=(*unique, *(f"{name}: {count:,} rows" for name, count in held.items())),
             typed_name=context.plan.target.title if unique else "",
         )
 
     async def revert(self, context: Context) -> None:
-        """Empty the tables that this run created."""
+        """Empty the tables that this run created, while they hold what the preview counted."""
         refuse_live(context, self.app)
-        target = context.plan.project_id("target")
-        held = await held_rows(context, self.moves(context))
+        held = self._counted if self._counted is not None else await held_rows(context, self.moves(context))
         if held:
-            async with connected(context, target) as connection:
-                await connection.execute(truncation(held))
-            context.ran("sql", truncation(held), label_of(context, target))
+            await empty(context, held)
+            for statement in emptying(held):
+                context.ran("sql", statement, label_of(context, context.plan.project_id("target")))
 
     async def verify_reverted(self, context: Context) -> Evidence:
         """Count."""

@@ -183,6 +183,10 @@ async def test_rows_written_to_a_made_table_are_told_and_never_go_unseen(
     monkeypatch.setattr("tekup_migrate.phases.rows.written_since", written_meanwhile)
     preview = await moving.step("copy").preview_revert(moving.context)
     assert '"public"."app_notes" is being written to: 20 rows became 21' in preview.destroys
+    await run(moving.target, "INSERT INTO public.app_notes VALUES (100)")
+    with pytest.raises(WorldChangedError, match="21 rows became 22"):
+        await moving.step("copy").revert(moving.context)
+    assert await value(moving.target, "SELECT count(*) FROM public.app_notes") == 22
     assert '"public"."app_notes": 21 rows' in preview.destroys
     await run(moving.target, "DROP TABLE public.app_marks")
     moves = all_moves(moving.context)

@@ -142,7 +142,7 @@ async def test_a_table_whose_name_is_taken_moves_into_another_schema_and_everyth
     await run(moving.target, f"UPDATE {place} SET body = 'changed' WHERE id = 1")
     assert (await moving.step("rows").verify(moving.context)).verdict is Verdict.DIFFERS
     preview = await moving.step("copy").preview_revert(moving.context)
-    assert f"TRUNCATE {place}" in next(action.statement for action in preview.actions if isinstance(action, Sql))
+    assert any(f"TRUNCATE {place}" in action.statement for action in preview.actions if isinstance(action, Sql))
     await moving.take_back("attach", "copy", "create")
     assert await dump(moving.target) == before
 
