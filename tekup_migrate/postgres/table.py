@@ -91,6 +91,23 @@ class Column:
 
 
 @dataclass(frozen=True)
+class UniqueIndex:
+    """A unique index on plain columns.
+
+    Attributes:
+        name: its name.
+        columns: its columns' names.
+        where: SQL for which rows it is about, empty for all of them.
+        nulls_equal: whether it takes NULL for a value like any other (``NULLS NOT DISTINCT``).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    where: str
+    nulls_equal: bool
+
+
+@dataclass(frozen=True)
 class Table:
     """A table on one side.
 
@@ -98,7 +115,7 @@ class Table:
         relation: its schema and name.
         columns: in the catalog's order, without dropped ones.
         keys: the column names of every unique, not-null index, the primary key first.
-        unique: the column names of every unique index on plain columns, with the index's name.
+        unique: every unique index on plain columns but the primary key's.
         rules: the column names that every constraint and unique index is about, by its name, for errors.
         rows: the server's estimate, 0 when it has none.
         bytes: bytes on disk with TOAST, without indexes.
@@ -107,7 +124,7 @@ class Table:
     relation: Relation
     columns: tuple[Column, ...]
     keys: tuple[tuple[str, ...], ...]
-    unique: tuple[tuple[str, tuple[str, ...]], ...]
+    unique: tuple[UniqueIndex, ...]
     rules: Mapping[str, tuple[str, ...]]
     rows: int
     bytes: int
@@ -123,7 +140,7 @@ class Table:
             self,
             columns=tuple(column for column in self.columns if column.name not in gone),
             keys=tuple(key for key in self.keys if gone.isdisjoint(key)),
-            unique=tuple((name, columns) for name, columns in self.unique if gone.isdisjoint(columns)),
+            unique=tuple(index for index in self.unique if gone.isdisjoint(index.columns)),
         )
 
     def pick(self, names: tuple[str, ...]) -> tuple[Column, ...]:
@@ -161,12 +178,15 @@ _COLUMNS = """
 """
 _UNIQUE = """
     SELECT c.relname::text AS name, i.indisprimary AS is_primary,
+           coalesce(pg_catalog.pg_get_expr(i.indpred, i.indrelid), '') AS where,
+           -- Postgres 14 has no such column.
+           coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) AS nulls_equal,
            ARRAY(SELECT a.attname::text FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place)
                  JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
                  WHERE k.place <= i.indnkeyatts ORDER BY k.place) AS columns
     FROM pg_catalog.pg_index AS i
     JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
-    WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+    WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indexprs IS NULL
     ORDER BY i.indisprimary DESC, i.indnkeyatts, c.relname
 """
 _CONSTRAINTS = """
@@ -233,8 +253,14 @@ async def read_table(connection: asyncpg.Connection, relation: Relation, *, wher
     return Table(
         relation=relation,
         columns=made,
-        keys=tuple(tuple(index["columns"]) for index in unique if not_null.issuperset(index["columns"])),
-        unique=tuple((index["name"], tuple(index["columns"])) for index in unique if not index["is_primary"]),
+        keys=tuple(
+            tuple(index["columns"]) for index in unique if not index["where"] and not_null.issuperset(index["columns"])
+        ),
+        unique=tuple(
+            UniqueIndex(index["name"], tuple(index["columns"]), index["where"], index["nulls_equal"])
+            for index in unique
+            if not index["is_primary"]
+        ),
         rules={each["name"]: tuple(each["columns"]) for each in (*unique, *constraints)},
         rows=row["rows"],
         bytes=row["bytes"],

@@ -88,6 +88,22 @@ async def test_a_natural_key_under_two_ids_is_found_before_anything_is_written(s
     await sides.assert_equal("files")
 
 
+@pytest.mark.parametrize(
+    "index", ["(repository, path) NULLS NOT DISTINCT", "(repository) WHERE state = 'live' AND path IS NULL"]
+)
+async def test_a_natural_key_of_some_rows_or_with_nulls_is_found_as_well(sides: Pair, index: str) -> None:
+    await sides.on_both(f"""
+        CREATE TYPE state AS ENUM ('live', 'gone');
+        CREATE TABLE files (id int PRIMARY KEY, repository text, path text, state state);
+        CREATE UNIQUE INDEX ON files {index};
+    """)
+    await sides.on_source("INSERT INTO files VALUES (1, 'r', NULL, 'live'), (2, 's', 'x', 'live')")
+    await sides.on_target("INSERT INTO files VALUES (9, 'r', NULL, 'live'), (8, 's', 'y', 'live')")
+    outcome = await sides.reconcile("files", policy=Policy.TARGET)
+    assert (outcome.verdict, outcome.wrote) == (Verdict.DIFFERS, False)
+    assert [clash.count for clash in outcome.clashes] == [1]
+
+
 TWINS = {"numeric": ("1.0", "1.00"), "interval": ("'1 day'", "'24 hours'"), "jsonb": ("'1'", "'1.0'")}
 
 
