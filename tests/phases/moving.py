@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tekup_migrate.events import Event
 from tekup_migrate.journal import JOURNAL, Journal
 from tekup_migrate.phases.move import move_steps
 from tekup_migrate.plan import App, Move, Phase, Plan, Project, Sitting
+from tekup_migrate.questions import Question
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Evidence, Preview, Remark, Sql, Step
 from tests.scripted import NoSecrets, ScriptedOperator, make_context
@@ -112,3 +114,31 @@ async def value(database: SupabaseDatabase, sql: str) -> object:
         return await connection.fetchval(sql)
     finally:
         await connection.close()
+
+
+def pick(name: str) -> Callable[[Question], str]:
+    """Return an answer that turns the pages until it finds an option whose label holds ``name``."""
+
+    def answer(question: Question) -> str:
+        found = [option.id for option in question.options if name in option.label]
+        return found[0] if found else "more"
+
+    return answer
+
+
+class Picking:
+    """Answers questions by their options' labels, in order; stays on a question until a label is found."""
+
+    def __init__(self, moving: Moving, *labels: str) -> None:
+        self.labels = list(labels)
+        self.seen: list[Question] = []
+        moving.operator.choose = self  # type: ignore[method-assign]
+
+    async def __call__(self, question: Question) -> str:
+        self.seen.append(question)
+        if not self.labels:
+            return question.safe
+        chosen = pick(self.labels[0])(question)
+        if chosen != "more":
+            self.labels.pop(0)
+        return chosen

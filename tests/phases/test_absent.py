@@ -22,8 +22,7 @@ from tekup_migrate.postgres.catalog.objects import Kind, ObjectKey
 from tekup_migrate.postgres.outcome import TableOutcome
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Context, Verdict
-from tests.phases.moving import Moving, plan_of, run, value
-from tests.phases.test_settling import Picking
+from tests.phases.moving import Moving, Picking, plan_of, run, value
 from tests.postgres.transplant.judge import dump
 
 FLOOR = Floor(

@@ -11,8 +11,7 @@ from tekup_migrate.plan_floor import Floor, FloorColumn, FloorForeignKey, FloorI
 from tekup_migrate.postgres.ddl.type_names import same_type
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
-from tests.phases.moving import Moving, plan_of, run, value
-from tests.phases.test_settling import Picking
+from tests.phases.moving import Moving, Picking, plan_of, run, value
 from tests.postgres.transplant.judge import dump
 
 FLOOR = Floor(

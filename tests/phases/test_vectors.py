@@ -19,8 +19,7 @@ from tekup_migrate.postgres.catalog.objects import Kind, ObjectKey
 from tekup_migrate.postgres.transplant import Created
 from tekup_migrate.rehearsal.supabase import SupabaseDatabase
 from tekup_migrate.steps import Verdict
-from tests.phases.moving import Moving, plan_of, run, value
-from tests.phases.test_settling import Picking
+from tests.phases.moving import Moving, Picking, plan_of, run, value
 
 FLOOR = Floor(indexes=(FloorIndex(columns=("e",), method="ivfflat", parameters={"lists": 20}),))
 MOVES = (Move(app="app", sources=("notes",), target="notes", floor=FLOOR),)
