@@ -102,7 +102,7 @@ async def stream(
     """Copy a query's rows into a table and say how many rows and bytes that were.
 
     Args:
-        source: reads; unusable after an error.
+        source: reads; closed after an error.
         query: gives the columns in the order of ``columns``.
         target: writes, in the caller's transaction.
         relation: the table to write to.
@@ -119,6 +119,10 @@ async def stream(
     try:
         schema = relation.schema if relation.schema != "pg_temp" else None
         await target.copy_to_table(relation.name, source=pipe, columns=columns, schema_name=schema, format=form)
+    except BaseException:
+        # What it still sends would meet nobody who waits for it, which the driver reports as a fatal error of its own.
+        source.terminate()
+        raise
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)

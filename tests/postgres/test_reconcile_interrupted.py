@@ -10,6 +10,7 @@ from asyncpg.exceptions import LockNotAvailableError
 
 from tekup_migrate.errors import PauseRequested
 from tekup_migrate.events import ChunkChanged, ChunkState, Event
+from tekup_migrate.postgres.copying import stream
 from tekup_migrate.postgres.outcome import Policy, TableMove
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.reconcile import reconcile
@@ -106,6 +107,18 @@ async def test_a_cancelled_statement_is_named_as_such_and_the_copy_goes_on_after
         await running
     assert (await notes.reconcile("notes")).verdict is Verdict.PASSED
     await notes.assert_equal("notes")
+
+
+async def test_a_copy_that_is_broken_off_closes_what_it_read_from(notes: Pair) -> None:
+    query = "SELECT n, n::text, repeat('x', 900) FROM pg_catalog.generate_series(1, 1000000) AS n"
+    columns = ("id", "code", "body")
+    async with notes.source.connection() as source, notes.target.connection() as target:
+        copying = asyncio.create_task(stream(source, query, target, MOVE.target, columns, binary=False))
+        await asyncio.sleep(0.1)
+        copying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await copying
+        assert source.is_closed()
 
 
 async def test_what_someone_else_writes_meanwhile_is_compared_anew(notes: Pair) -> None:
