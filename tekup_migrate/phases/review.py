@@ -113,13 +113,14 @@ async def _pick(context: Context, items: Sequence[Item]) -> Item | None:
 def _overview(plan: TransplantPlan, told: str) -> Question:
     from tekup_migrate.postgres.comparison import Disposition
 
-    lines = []
-    for disposition in Disposition:
+    lines: list[str] = []
+    # What is lost or unlike stands where it is seen without scrolling.
+    for disposition in (Disposition.STAYS, Disposition.DIFFERENT, Disposition.MOVES, Disposition.EQUAL):
         found = plan.comparison.with_disposition(disposition)
         lines += [f"{disposition.value}: {len(found)}", *(f"  {item_line(item)}" for item in found)] if found else []
     return Question(
         title="What becomes of everything that hangs on the tables",
-        text="\n".join((*((told, "") if told else ()), *lines, *plan.remarks)),
+        text="\n".join((*((told, "") if told else ()), *plan.remarks, *lines)),
         options=(
             Option(_GO_ON, "Go on with this", "The statements are shown once more before they run."),
             Option(_CHANGE, "Change one of them", "Leave it behind, move it too, or give it another name or schema."),

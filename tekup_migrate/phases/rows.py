@@ -30,10 +30,21 @@ if TYPE_CHECKING:
     from tekup_migrate.postgres.outcome import Policy, TableMove, TableOutcome
     from tekup_migrate.postgres.proved_ranges import ProvedRanges
     from tekup_migrate.postgres.side import Side
+    from tekup_migrate.postgres.table import TablePair
 
 
 PROVED = "proved-rows.sqlite3"
 """In the run's own directory: which key ranges were proved equal, so that a later pass need not read them again."""
+
+
+def _statements(context: Context, move: TableMove, pair: TablePair) -> tuple[Sql, Sql]:
+    """Return what reads a table's rows and what writes them, each with the server that it runs on."""
+    source, target = (label_of(context, context.plan.project_id(role)) for role in ("source", "target"))
+    form = f"(FORMAT {'binary' if pair.binary else 'text'})"
+    return (
+        Sql(f"COPY (SELECT {', '.join(pair.written)} FROM {move.source} WHERE <key range>) TO STDOUT {form}", source),
+        Sql(f"COPY {move.target} FROM STDIN {form}", target),
+    )
 
 
 class _Copied(Struct, frozen=True):
@@ -63,22 +74,14 @@ class _RowsStep(Step):
         """Name every table on both sides, and what happens to each chunk."""
         from tekup_migrate.postgres.reconcile import read_pair
 
-        source, target = context.plan.project_id("source"), context.plan.project_id("target")
         async with both_sides(context) as (left, right):
             pairs = [(move, await read_pair(left, right, move)) for move in await self._table_moves(context, left)]
-        actions = [
-            Sql(
-                f"COPY (SELECT {', '.join(pair.written)} FROM {move.source} WHERE <key range>) TO STDOUT"
-                f" (FORMAT {'binary' if pair.binary else 'text'})\nCOPY {move.target} FROM STDIN",
-                label_of(context, target),
-            )
-            for move, pair in pairs
-        ]
+        actions = [action for move, pair in pairs for action in _statements(context, move, pair)]
         notes = [Remark(f"{move.target.label} {note}") for move, pair in pairs for note in pair.notes]
         notes += await remarks_on_made(context, self.moves(context))
         return Preview(
             title=self.title,
-            target=f"{label_of(context, source)} → {label_of(context, target)}",
+            target=" → ".join(label_of(context, context.plan.project_id(role)) for role in ("source", "target")),
             verb="Copy the rows",
             undo=self.undo_note,
             actions=(

@@ -31,7 +31,11 @@ async def test_a_table_whose_name_is_taken_moves_under_another_and_everything_fo
     compared = await moving.go("compare")
     assert compared.verdict is Verdict.PASSED
     assert "moves: table public.notes → table public.app_notes_2" in compared.facts
-    rows = await moving.go(*CARRIED)
+    await moving.go("create")
+    copying = [each for each in (await moving.step("copy").preview(moving.context)).actions if isinstance(each, Sql)]
+    reading, writing = (next(each for each in copying if way in each.statement) for way in ("TO STDOUT", "FROM STDIN"))
+    assert (reading.where[:6], writing.where[:6]) == ("Source", "Target"), "each with the server that it runs on"
+    rows = await moving.go("copy", "attach", "rows")
     assert rows.verdict is Verdict.PASSED, rows
     assert await value(moving.target, "SELECT count(*) FROM public.app_notes_2") == 50
     assert await value(moving.target, "SELECT public.count_notes()") == 50
@@ -108,8 +112,10 @@ async def test_each_item_of_the_comparison_can_be_changed_and_what_stays_is_repo
         ("enum type public.kind", "Create it as app_kind"),
     )
     answers = [each for item, what in changes for each in ("Change one", item, what)]
-    Picking(moving, *answers, "Go on")
+    picking = Picking(moving, *answers, "Go on")
     facts = (await moving.go("compare")).facts
+    overview = picking.seen[-1].text
+    assert overview.index("stays behind: ") < overview.index("moves: "), "what is lost is seen without scrolling"
     assert "stays behind: index public.notes_body → index public.app_notes_body (left behind by the operator)" in facts
     warned = "function public.mixed() uses public.people, which does not move and is not in the target"
     assert f"moves: function public.mixed() ({warned})" in facts
