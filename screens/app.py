@@ -173,7 +173,7 @@ class WizardApp(App[int]):
 
     def closing(self) -> None:
         """Say that it takes a moment."""
-        self.announce("Everything is saved. Closing.")
+        self.announce("The rehearsal ends here. Closing." if self.desk.rehearsal else "Everything is saved. Closing.")
 
     async def trouble(self, step_id: str, error: MigrationError) -> tuple[Wayout, str]:
         """Ask what to do about a failed step."""

@@ -71,7 +71,7 @@ class HubScreen(FramedScreen):
         if not left:
             return Content.assemble(("Every step is done. ", "bold $text-success"), "c shows the success criteria.")
         if self.advice:
-            return Content.assemble((self.advice, "bold"), "\nEnter goes on, q saves and quits.")
+            return Content.assemble((self.advice, "bold"), f"\nEnter goes on, {self._quitting}.")
         return self._first_offer(left[0])
 
     def _first_offer(self, following: StepStatus) -> Content:
@@ -96,8 +96,12 @@ class HubScreen(FramedScreen):
         return Content.assemble(
             f"{done} of {len(board.steps)} steps are done, and nothing is running.\n",
             ("Enter resumes", "bold"),
-            f" at {step}; q saves and quits.",
+            f" at {step}; {self._quitting}.",
         )
+
+    @property
+    def _quitting(self) -> str:
+        return "q ends the rehearsal: it cannot be resumed" if self.desk.rehearsal else "q saves and quits"
 
     def _phase_detail(self, phase_id: str) -> Content:
         phase = next((phase for phase in self.desk.plan.phases if phase.id == phase_id), None)

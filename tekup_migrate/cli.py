@@ -185,13 +185,24 @@ def _rehearse(plan: Plan, options: argparse.Namespace) -> int:
 
     _require_report(options.report)
     _end_on_sigterm()
+    # Said when the wizard has given the terminal back.
+    ended: list[str] = []
     opening = rehearsal_opening(
-        plan, options.plan.with_suffix(""), rows=options.rows, directory=options.dir, keep=options.keep
+        plan,
+        options.plan.with_suffix(""),
+        rows=options.rows,
+        directory=options.dir,
+        keep=options.keep,
+        ended=ended.append,
     )
     if not options.unattended:
         from screens.wizard import open_wizard
 
-        return open_wizard(plan, opening, rehearsal=True, report_file=options.report)
+        try:
+            return open_wizard(plan, opening, rehearsal=True, report_file=options.report)
+        finally:
+            for line in ended:
+                _say(line)
     return _unattended(plan, opening, options.report, attests=True, then_roll_back=options.then_roll_back)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -25,7 +25,13 @@ from tekup_migrate.steps import Operator
 
 
 def rehearsal_opening(
-    plan: Plan, templates: Path, *, rows: int = DEFAULT_ROWS, directory: Path | None = None, keep: bool = False
+    plan: Plan,
+    templates: Path,
+    *,
+    rows: int = DEFAULT_ROWS,
+    directory: Path | None = None,
+    keep: bool = False,
+    ended: Callable[[str], None] = lambda _: None,
 ) -> Opening:
     """Return what opens a rehearsal's sitting.
 
@@ -35,6 +41,7 @@ def rehearsal_opening(
         rows: how many documents the sample world holds.
         directory: where everything goes; by default a fresh temporary directory.
         keep: leave the directory behind.
+        ended: is told at the end what became of the directory.
     """
 
     @asynccontextmanager
@@ -49,6 +56,8 @@ def rehearsal_opening(
                 stagehand = Stagehand(operator, world.plan, writers)
                 async with open_sitting(world.plan, _surroundings(world, addresses), stagehand, listen) as sitting:
                     yield sitting
+        fate = "its files are kept" if keep else "everything of it is removed"
+        ended(f"The rehearsal is over, and {fate}: {place.path}")
 
     return opening
 

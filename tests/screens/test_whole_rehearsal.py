@@ -74,7 +74,8 @@ def test_keys_alone_carry_a_whole_rehearsal_in_a_real_terminal(tmp_path: Path) -
     assert code == 0
     assert answered > 15
     assert verdicts(report) == ["passed"] * 10
-    assert b"\x1b[?1049l" in terminal.raw[-4000:], "the terminal's own screen is given back"
+    given_back = terminal.raw[-4000:].partition(b"\x1b[?1049l")[2]
+    assert b"The rehearsal is over, and everything of it is removed: " in given_back, "the terminal's own screen"
 
 
 class Terminal:

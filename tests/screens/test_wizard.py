@@ -102,6 +102,10 @@ async def test_q_saves_closes_the_sitting_and_the_next_start_offers_to_resume(tm
     async with app.run_test(size=(120, 40)) as pilot:
         await started(pilot)
         await until(pilot, lambda: step.copied > 3)
+        await pilot.press("p")
+        await until(pilot, lambda: app.desk.conductor.stance is Stance.RESTING, seconds=2)
+        await pilot.press("h")
+        await until(pilot, lambda: "q ends the rehearsal: it cannot be resumed" in shown(pilot))
         await pilot.press("q")
         await until(pilot, lambda: not app.is_running)
     assert (app.return_value, scenery.closed) == (0, 1)
