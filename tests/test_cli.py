@@ -79,6 +79,8 @@ def test_status_tells_where_the_run_stands(state: Path) -> None:
 
 def test_report_is_printed_or_written_in_either_format(state: Path, tmp_path: Path) -> None:
     ended = tekup_migrate("--state", state, "report")
+    assert "0 rows and 0.0 MB copied" in ended.out
+    assert "0 MB of memory" not in ended.out, "what was not measured is not said"
     assert (ended.code, ended.err) == (0, "")
     assert "## Success criteria" in ended.out
     file = tmp_path / "rapport æ.json"

@@ -197,7 +197,7 @@ class BuildIndex(Step):
         return Preview(
             title=self.title,
             target=where,
-            verb="Build it",
+            verb="Build it" if any(isinstance(action, Sql) for action in actions) else "Go on without an index",
             undo=self.undo_note,
             actions=tuple(actions) or (Remark("No moved table has a vector column: nothing to build."),),
         )

@@ -188,7 +188,7 @@ class _SchemaStep(Step):
         left = self.group(found)
         made = self._created(context)
         kinds = {kind: sum(entry.key.kind is kind for entry in made) for kind in Kind}
-        counts = ", ".join(f"{count} {kind.value}" for kind, count in kinds.items() if count)
+        counts = ", ".join(kind.counted(count) for kind, count in kinds.items() if count)
         floor = [item for item in found.floor if self.late or not item.late]
         wrong = (
             *(_line(item) for item in found.conflicts),

@@ -205,8 +205,8 @@ def to_markdown(report: Report) -> str:
     )
     figures = report.figures
     lines.append(
-        f"{figures.rows} rows and {figures.bytes} bytes copied, {figures.seconds:.1f} s spent,"
-        f" {figures.peak_memory / 1e6:.0f} MB of memory at most."
+        f"{figures.rows:,} rows and {figures.bytes / 1e6:,.1f} MB copied, {figures.seconds:,.1f} s spent"
+        + (f", {figures.peak_memory / 1e6:.0f} MB of memory at most." if figures.peak_memory else ".")
     )
     lines += ["", "## Success criteria", "", "| | criterion | verdict |", "| --- | --- | --- |"]
     lines += [f"| {n} | {_cell(c.title)} | **{c.verdict.value}** |" for n, c in enumerate(report.criteria, 1)]

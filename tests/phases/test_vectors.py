@@ -53,6 +53,7 @@ async def test_the_index_is_said_beforehand_built_measured_and_commented_as_the_
     assert "The plan says that the server has 2.0 GB of memory" in picking.seen[0].text
     assert "half precision" in picking.seen[0].options[-1].label
     assert "CONCURRENTLY" not in await moving.shown("index")
+    assert (await moving.step("index").preview(moving.context)).verb == "Build it"
     assert (await moving.go("index")).verdict is Verdict.PASSED
     assert await value(moving.target, "SELECT obj_description('public.notes_e'::regclass)") == "finds"
     measured = await moving.go("search")
@@ -103,6 +104,10 @@ async def test_a_table_that_serves_traffic_gets_its_index_beside_it_and_a_cut_of
 
 async def test_an_index_of_half_precision_is_built_when_it_is_chosen(moving: Moving) -> None:
     await moving.go("compare", "create", "copy", "attach")
+    Picking(moving, "No index")
+    await moving.go("weigh")
+    assert (await moving.step("index").preview(moving.context)).verb == "Go on without an index"
+    moving.step("weigh").forget(moving.context)
     Picking(moving, "half precision")
     await moving.go("weigh")
     assert "halfvec(3)" in await moving.shown("index")

@@ -45,6 +45,14 @@ class Kind(StrEnum):
     DEFAULT_PRIVILEGES = "default privileges"
     OTHER = "other object"
 
+    def counted(self, count: int) -> str:
+        """Return how many of it: ``1 policy``, ``2 policies``."""
+        word = self.value
+        if count != 1 and self is not Kind.DEFAULT_PRIVILEGES:
+            word = f"{word[:-1]}ies" if word.endswith("y") and not word.endswith("ey") else f"{word}s"
+            word = "indexes" if self is Kind.INDEX else word
+        return f"{count} {word}"
+
 
 RELATIONS = frozenset(
     {Kind.TABLE, Kind.PARTITIONED_TABLE, Kind.FOREIGN_TABLE, Kind.VIEW, Kind.MATERIALIZED_VIEW, Kind.SEQUENCE}

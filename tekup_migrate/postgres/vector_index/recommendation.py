@@ -248,7 +248,7 @@ def ivfflat_lists(rows: int) -> int:
 
 
 def _choose(column: VectorColumn, memory: ServerMemory, existing: Index | None) -> tuple[Method, str]:
-    rows = f"{column.rows:,} rows".replace(",", " ")
+    rows = f"{column.rows:,} rows"
     if column.rows < EXACT_BELOW_ROWS and not (existing and existing.method == "hnsw"):
         left = f"; the source's {existing.method} index would only lose matches" if existing else ""
         return Method.NONE, f"with {rows} an exact scan takes milliseconds and finds everything{left}"

@@ -73,6 +73,7 @@ def test_an_hnsw_index_of_the_source_is_kept_with_its_parameters_and_distance() 
 def test_an_ivfflat_index_over_few_rows_is_left_out_with_its_reason() -> None:
     chosen = recommend(column(2_000), memory(4), source_indexes=[index("ivfflat", " WITH (lists='100')")])
     assert chosen.method is Method.NONE
+    assert "with 2,000 rows" in chosen.reason
     assert "ivfflat" in chosen.reason
     assert chosen.statement() == ""
 
