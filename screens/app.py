@@ -186,7 +186,8 @@ class WizardApp(App[int]):
         self._asking += 1
         self.bell()
         try:
-            return await self.push_screen_wait(dialog)
+            with self.desk.board.asking():
+                return await self.push_screen_wait(dialog)
         finally:
             self._asking -= 1
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -127,6 +128,21 @@ class Board:
         self._write(event)
         self.version += 1
 
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Show the step that runs as one that waits for the operator, as long as its question is open."""
+        before = self.status
+        if before is None or not marks.is_live(before.state):
+            yield
+            return
+        self._set_state(before.id, StepState.CONFIRMING)
+        try:
+            yield
+        finally:
+            # The journal's account may have been put on the board meanwhile: then that holds.
+            if (after := self.steps.get(before.id)) is not None and after.state is StepState.CONFIRMING:
+                self._set_state(before.id, before.state)
+
     def lines_after(self, seen: int) -> list[str]:
         """Return the kept log lines that came after the first ``seen`` of all."""
         fresh = min(self.total_lines - seen, len(self._lines))
@@ -166,6 +182,10 @@ class Board:
         status = self.status
         live = self.live_seconds if status is not None and status.phase == phase else 0.0
         return self.seconds.get(phase, 0.0) + live
+
+    def _set_state(self, step: str, state: StepState) -> None:
+        self.steps[step] = msgspec.structs.replace(self.steps[step], state=state)
+        self.version += 1
 
     def _change_step(self, event: StepChanged) -> None:
         before = self.steps.get(event.step)

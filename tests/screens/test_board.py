@@ -53,6 +53,19 @@ def test_what_ran_is_kept_line_by_line_without_control_characters() -> None:
     assert board.lines_after(0) == ["sql  SELECT 1   — old", "       FROM [/]"]
 
 
+def test_a_step_with_an_open_question_asks_and_then_runs_on() -> None:
+    board = a_board()
+    seen: list[StepState] = []
+    board.take(StepChanged(step="setup.look", state=StepState.APPLYING))
+    with board.asking():
+        seen.append(board.steps["setup.look"].state)
+    seen.append(board.steps["setup.look"].state)
+    with board.asking():
+        board.take(StepChanged(step="setup.look", state=StepState.PAUSED))
+    seen.append(board.steps["setup.look"].state)
+    assert seen == [StepState.CONFIRMING, StepState.APPLYING, StepState.PAUSED]
+
+
 def test_seconds_of_a_phase_grow_only_while_a_step_of_it_is_carried_out() -> None:
     clock = Clock()
     board = a_board(clock)

@@ -28,6 +28,7 @@ async def test_manual_work_is_shown_with_its_address_and_attested_by_y(tmp_path:
         await started(pilot)
         await until(pilot, lambda: isinstance(app.screen, AttestDialog))
         await heard(pilot)
+        await until(pilot, lambda: "◆ asking" in shown(pilot))
         assert "Stop the worker." in shown(pilot)
         assert "https://example.com/x" in shown(pilot)
         await pilot.press("o")
