@@ -14,7 +14,7 @@ from tekup_migrate.credentials.store import MemoryStore
 from tekup_migrate.events import Listener, OutputLine
 from tekup_migrate.plan import Plan
 from tekup_migrate.rehearsal.api import running_gateways
-from tekup_migrate.rehearsal.directory import rehearsal_directory
+from tekup_migrate.rehearsal.directory import RehearsalDirectory, rehearsal_directory
 from tekup_migrate.rehearsal.stagehand import Stagehand
 from tekup_migrate.rehearsal.throw_away import throw_away_server
 from tekup_migrate.rehearsal.world import DEFAULT_ROWS, World, make_world
@@ -47,7 +47,7 @@ def rehearsal_opening(
     @asynccontextmanager
     async def opening(operator: Operator, listen: Listener) -> AsyncIterator[Sitting]:
         """Make the sample world and open a sitting on it."""
-        async with rehearsal_directory(directory, keep=keep) as place, AsyncExitStack() as stack:
+        async with _told_directory(directory, keep, ended) as place, AsyncExitStack() as stack:
             listen(OutputLine("Starting two database servers and making sample repositories …"))
             world = await make_world(plan, templates, place, stack, rows=rows)
             listen(OutputLine(f"The sample world stands after {world.seconds_to_make:.1f} s: {place.path}"))
@@ -56,10 +56,23 @@ def rehearsal_opening(
                 stagehand = Stagehand(operator, world.plan, writers)
                 async with open_sitting(world.plan, _surroundings(world, addresses), stagehand, listen) as sitting:
                     yield sitting
-        fate = "its files are kept" if keep else "everything of it is removed"
-        ended(f"The rehearsal is over, and {fate}: {place.path}")
 
     return opening
+
+
+@asynccontextmanager
+async def _told_directory(
+    directory: Path | None, keep: bool, ended: Callable[[str], None]
+) -> AsyncIterator[RehearsalDirectory]:
+    """Open the rehearsal's directory; say what became of it, also where the rehearsal was stopped at once."""
+    async with AsyncExitStack() as last:
+        place = await last.enter_async_context(rehearsal_directory(directory, keep=keep))
+        try:
+            yield place
+        finally:
+            await last.aclose()
+            fate = "its files are kept" if keep else "everything of it is removed"
+            ended(f"The rehearsal is over, and {fate}: {place.path}")
 
 
 def _surroundings(world: World, addresses: Mapping[str, str]) -> Surroundings:

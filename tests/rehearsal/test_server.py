@@ -17,13 +17,16 @@ import psutil
 import pytest
 
 from tekup_migrate.errors import MigrationError
+from tekup_migrate.plan import BUILT_IN, read_plan
 from tekup_migrate.postgres.programs import embedded_installation
 from tekup_migrate.rehearsal import server as server_module
 from tekup_migrate.rehearsal.account import Account, server_account
 from tekup_migrate.rehearsal.directory import rehearsal_directory
+from tekup_migrate.rehearsal.opening import rehearsal_opening
 from tekup_migrate.rehearsal.server import running_server, start_server
 from tekup_migrate.rehearsal.supabase import connect_as_superuser
 from tekup_migrate.removal import remove_tree
+from tekup_migrate.unattended import UnattendedOperator
 from tests.servers import SharedServer
 
 HOLDS_A_SERVER = """
@@ -247,3 +250,19 @@ async def test_a_server_that_cannot_start_says_why(open_path: Path, monkeypatch:
     async with rehearsal_directory(open_path / "broken") as directory:
         with pytest.raises(MigrationError, match="no_such_setting"):
             await start_server(directory, name="target", major=18)
+
+
+@pytest.mark.parametrize(("keep", "fate"), [(False, "everything of it is removed"), (True, "its files are kept")])
+async def test_what_became_of_the_files_is_said_also_where_the_rehearsal_breaks_off(
+    open_path: Path, keep: bool, fate: str
+) -> None:
+    told: list[str] = []
+    place = open_path / "place"
+    opening = rehearsal_opening(
+        read_plan(BUILT_IN), open_path / "no world", directory=place, keep=keep, ended=told.append
+    )
+    with pytest.raises(MigrationError):
+        async with opening(UnattendedOperator(), lambda _: None):
+            pass
+    assert told == [f"The rehearsal is over, and {fate}: {place}"]
+    assert place.exists() is keep
