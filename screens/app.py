@@ -35,6 +35,7 @@ from screens.signals import on_end_signals
 from screens.standing import left_by_a_stop, standing
 from screens.start import StartScreen
 from screens.terminal import TerminalSigns
+from screens.typing import Typing
 from screens.widgets.revealed import Revealed
 from tekup_migrate.errors import MigrationError, PauseRequested
 from tekup_migrate.plan import Plan
@@ -88,6 +89,7 @@ class WizardApp(App[int]):
         self._run_worker: Worker[None] | None = None
         self._interrupted_at = -_INTERRUPT_SECONDS
         self._asking = 0
+        self._typing = Typing()
         self._painted: object = None
         self._step_seen: object = None
 
@@ -199,14 +201,11 @@ class WizardApp(App[int]):
     # What the operator asks for ------------------------------------------------------------------------
 
     async def on_event(self, event: events.Event) -> None:
-        """Throw away keys, pastes and clicks that cannot have been meant for the dialog in front."""
-        answers = (events.Key, events.Paste, events.MouseDown, events.MouseUp)
-        if isinstance(event, answers) and not event.is_forwarded and self.screen_stack:
-            interrupt = isinstance(event, events.Key) and event.key in ("ctrl+c", "ctrl+q")
-            if isinstance(self.screen, Dialog) and not interrupt and not self.screen.hears(event):
-                return
-            if isinstance(event, events.Key):
-                self.opening_key = event.key
+        """Throw away keys, pastes and clicks that cannot have been meant for what is in front."""
+        if self.screen_stack and not self._typing.is_meant(event, self.screen):
+            return
+        if isinstance(event, events.Key) and not event.is_forwarded and self.screen_stack:
+            self.opening_key = event.key
         await super().on_event(event)
 
     async def action_perform(self, name: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from textual._xterm_parser import XTermParser
 from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -18,6 +19,7 @@ from screens.dialogs import dialog
 from screens.dialogs.confirm import ConfirmDialog, capital_letter
 from screens.dialogs.dialog import Dialog
 from screens.dialogs.reason import ReasonDialog
+from screens.typing import BURST_SECONDS
 from screens.widgets.key_bar import KeyHint
 from tekup_migrate.events import StepState
 from tekup_migrate.steps import Command, Danger, Preview, Remark, Sql, Step
@@ -159,6 +161,19 @@ async def test_keys_typed_ahead_are_thrown_away(tmp_path: Path, slow_machine: fl
         await heard(wizard.pilot)
         assert wizard.step.applied == 0
         assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
+
+
+async def test_the_letters_of_a_paste_that_arrives_as_keys_decide_nothing(tmp_path: Path) -> None:
+    async with asked(tmp_path, DESTRUCTIVE, Danger.DESTRUCTIVE) as wizard:
+        # A terminal that lets an escape byte through in a paste makes the parser take the rest for keys.
+        for event in XTermParser().feed("\x1b[200~old\x1b[31m y s D\x1b[201~"):
+            wizard.pilot.app.post_message(event)
+        await wizard.pilot.pause()
+        assert isinstance(wizard.pilot.app.screen, ConfirmDialog)
+        assert (wizard.step.applied, wizard.status) == (0, (StepState.WAITING, ""))
+        await asyncio.sleep(BURST_SECONDS)
+        await wizard.pilot.press("D")
+        await until(wizard.pilot, lambda: wizard.step.done)
 
 
 async def test_a_click_in_the_deaf_time_does_nothing_and_a_later_one_counts(
