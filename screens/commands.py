@@ -18,6 +18,7 @@ class Command:
         label: what the key bar says.
         tells: what the help says.
         right: whether the key bar shows it at its right end.
+        rehearsing: what the key bar says in a rehearsal, which is thrown away when it ends; the label where empty.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Command:
     label: str
     tells: str
     right: bool = False
+    rehearsing: str = ""
 
     @property
     def binding(self) -> Binding:
@@ -59,7 +61,13 @@ CRITERIA = Command("criteria", "c", "c", "Criteria", "Shows the success criteria
 BACK = Command("back", "escape", "Esc", "Back", "Goes back to the screen underneath.")
 HELP = Command("help", "question_mark,f1", "?", "Help", "Explains the keys of this screen, and why this step exists.")
 QUIT = Command(
-    "quit", "q", "q", "Save and quit", "Pauses as p does, keeps everything in the journal, and leaves.", right=True
+    "quit",
+    "q",
+    "q",
+    "Save and quit",
+    "Pauses as p does, keeps everything in the journal, and leaves. A rehearsal ends with it.",
+    right=True,
+    rehearsing="Quit",
 )
 
 COMMANDS = (START, PAUSE, EVIDENCE, LOG, ROLL_BACK, RESTORE, PHASE, HUB, CRITERIA, BACK, HELP, QUIT)

@@ -55,10 +55,13 @@ class KeyBar(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay out a hint for every command."""
         for command in (command for command in self._commands if not command.right):
-            yield KeyHint(command, command.label)
+            yield KeyHint(command, self._label(command))
         yield Static(classes="gap")
         for command in (command for command in self._commands if command.right):
-            yield KeyHint(command, command.label)
+            yield KeyHint(command, self._label(command))
+
+    def _label(self, command: Command) -> str:
+        return (command.rehearsing if self._desk.rehearsal else "") or command.label
 
     def paint(self, *, start: str) -> None:
         """Dim what cannot be done now; ``start`` is what Enter would do."""
