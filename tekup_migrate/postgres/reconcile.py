@@ -14,7 +14,6 @@ from tekup_migrate.gate import Gate
 from tekup_migrate.postgres.chunk_work import ChunkResult, ChunkWork, Report
 from tekup_migrate.postgres.chunks import MAX_CHUNK_BYTES, Chunk, ChunkSize, plan_chunks
 from tekup_migrate.postgres.clocks import check_ages
-from tekup_migrate.postgres.copying import SourceReadError
 from tekup_migrate.postgres.digest import hash_alike
 from tekup_migrate.postgres.keys import KeyRange
 from tekup_migrate.postgres.listed_chunks import list_chunks
@@ -31,7 +30,7 @@ from tekup_migrate.postgres.outcome import (
 from tekup_migrate.postgres.proved_ranges import ProvedRanges
 from tekup_migrate.postgres.quoting import Relation
 from tekup_migrate.postgres.recollection import Recollection, recollect
-from tekup_migrate.postgres.rejections import RETRIED, explain, sqlstate
+from tekup_migrate.postgres.rejections import RETRIED, explain, refusals, sqlstate
 from tekup_migrate.postgres.sequences import advance_sequences
 from tekup_migrate.postgres.side import Side, Snapshot
 from tekup_migrate.postgres.table import TablePair, pair, read_table, rewritten
@@ -79,18 +78,10 @@ async def reconcile(
         ConnectionFailedError: a connection could not be opened.
         PauseRequested: the gate was closed; finished chunks are kept.
     """
-    import asyncpg
-
     try:
         async with source.snapshot() as snapshot:
             return await _Reconcile(source, target, snapshot, move, policy, emit, gate, proved).run(write=write)
-    except (
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        SourceReadError,
-        OSError,
-    ) as error:
+    except refusals() as error:
         raise explain(error, move.target, KeyRange(), where="a server") from error
 
 
@@ -299,21 +290,13 @@ class _Reconcile:
 
     async def _attempt(self, walk: _Pass, chunk: Chunk) -> ChunkResult | None:
         """Do a chunk, again when others wrote its rows meanwhile; None when a key is taken by another chunk's row."""
-        import asyncpg
-
         report = self._reporter(chunk)
         for attempt in range(_ATTEMPTS):
             try:
                 async with self.source.connection() as source, self.target.connection() as target:
                     samples = MAX_SAMPLES - len(walk.samples)
                     return await walk.work.run(source, target, chunk, report, samples)
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                asyncpg.InternalClientError,
-                SourceReadError,
-                OSError,
-            ) as error:
+            except refusals() as error:
                 state = sqlstate(error)
                 if state in RETRIED and attempt + 1 < _ATTEMPTS:
                     continue
@@ -352,20 +335,12 @@ class _Reconcile:
             self._count(walk, result)
 
     async def _together(self, walk: _Pass) -> None:
-        import asyncpg
-
         chunks, walk.deferred = walk.deferred, []
         whole = KeyRange(chunks[0].part.low, chunks[-1].part.high)
         try:
             async with self.source.connection() as source, self.target.connection() as target:
                 tallies = await walk.work.run_together(source, target, chunks)
-        except (
-            asyncpg.PostgresError,
-            asyncpg.InterfaceError,
-            asyncpg.InternalClientError,
-            SourceReadError,
-            OSError,
-        ) as error:
+        except refusals() as error:
             raise explain(error, self.move.target, whole, rules=walk.work.pair.target.rules) from error
         for chunk, tally in zip(chunks, tallies, strict=True):
             state = ChunkState.WAITING if tally.held else ChunkState.VERIFIED

@@ -62,6 +62,19 @@ _BY_CLASS = {
 _OTHER = _Cause("The copy failed", "Mend the cause, then start this step again: finished chunks are kept.")
 
 
+def refusals() -> tuple[
+    type[asyncpg.PostgresError],
+    type[asyncpg.InterfaceError],
+    type[asyncpg.InternalClientError],
+    type[SourceReadError],
+    type[OSError],
+]:
+    """Return what is raised where a server refuses part of a copy, or goes away; what ``explain`` takes."""
+    import asyncpg
+
+    return (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, SourceReadError, OSError)
+
+
 def sqlstate(error: BaseException) -> str:
     """Return the SQLSTATE of a driver's error or of its cause, or empty."""
     if isinstance(error, SourceReadError) and error.__cause__ is not None:
